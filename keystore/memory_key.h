@@ -1,0 +1,48 @@
+// A P-256 signing key in this process's locked memory (OpenSSL's secure heap).
+//
+// Used for the issuing key of the lower tiers and for their sessions' PoP keys. Move-only: the
+// private scalar exists once and is wiped when the object is destroyed. A moved-from key may only
+// be destroyed or assigned to. Not thread-safe: one thread uses a key at a time.
+#pragma once
+
+#include <memory>
+
+#include "keystore/key.h"
+#include "keystore/result.h"
+
+namespace badged::keystore {
+
+// Reserves `bytes` (a power of two) of locked, undumpable memory for private keys. Call once, before
+// any key exists. Throws when the memory cannot be locked: an unlocked key would be a silent fallback
+// (hint names LimitMEMLOCK). `bytes_per_key()` of it go to each key.
+void reserve_locked_memory(std::size_t bytes);
+std::size_t locked_memory_used();
+
+class MemoryKey {
+ public:
+  static Result<MemoryKey> generate();
+  // `scalar`: 32 bytes, big endian; the caller wipes its copy.
+  static Result<MemoryKey> from_scalar(ByteView scalar);
+
+  MemoryKey(MemoryKey&&) noexcept;
+  MemoryKey& operator=(MemoryKey&&) noexcept;
+  ~MemoryKey();
+
+  const PublicKey& public_key() const;
+  Result<Signature> sign(const Digest& digest) const;  // about 21 us
+  // The scalar, for sealing only: 32 bytes in a buffer that wipes itself.
+  struct Scalar;
+  Result<std::unique_ptr<Scalar>> export_scalar() const;
+
+ private:
+  struct State;
+  explicit MemoryKey(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+struct MemoryKey::Scalar {
+  std::array<std::uint8_t, 32> bytes{};
+  ~Scalar();  // OPENSSL_cleanse
+};
+
+}  // namespace badged::keystore
