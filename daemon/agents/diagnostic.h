@@ -1,0 +1,36 @@
+// What is wrong with a file, for the person who will mend it.
+//
+// Parsers collect all problems of a file, not the first alone. A file with an error is not used; a
+// warning changes nothing. Text quoted from the file is cut and made printable, so a diagnostic may
+// go to a terminal or the journal as it is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace badged::agents {
+
+enum class Severity { warning, error };
+
+struct Diagnostic {
+  Severity severity = Severity::error;
+  std::string file;          // as the admin knows it: the path given, or directory/name
+  std::uint32_t line = 0;    // from 1; 0: the file or directory as a whole
+  std::uint32_t column = 0;  // from 1, in characters; 0 together with line
+  std::string message;       // what is wrong
+  std::string hint;          // what to do; empty only where the message says it all
+};
+
+using Diagnostics = std::vector<Diagnostic>;
+
+bool has_errors(const Diagnostics& problems);
+
+// "FILE:LINE:COLUMN: error: MESSAGE\n  hint: HINT\n"; without a hint its line is left out.
+std::string to_text(const Diagnostic& problem);
+
+// `text` in single quotes, cut at 80 bytes, anything but printable ASCII as \xHH.
+std::string quoted(std::string_view text);
+
+}  // namespace badged::agents
