@@ -14,9 +14,12 @@ enum class Custody {
 
 constexpr const char* to_string(Custody custody) {
   switch (custody) {
-    case Custody::tpm: return "tpm";
-    case Custody::locked_memory: return "locked-memory";
-    case Custody::software: return "software";
+    case Custody::tpm:
+      return "tpm";
+    case Custody::locked_memory:
+      return "locked-memory";
+    case Custody::software:
+      return "software";
   }
   return "unknown";
 }

@@ -26,14 +26,22 @@ enum class Errc {
 
 constexpr const char* to_string(Errc code) {
   switch (code) {
-    case Errc::malformed: return "malformed";
-    case Errc::refused: return "refused";
-    case Errc::not_found: return "not found";
-    case Errc::busy: return "busy";
-    case Errc::unavailable: return "unavailable";
-    case Errc::changed: return "changed";
-    case Errc::exhausted: return "exhausted";
-    case Errc::internal: return "internal";
+    case Errc::malformed:
+      return "malformed";
+    case Errc::refused:
+      return "refused";
+    case Errc::not_found:
+      return "not found";
+    case Errc::busy:
+      return "busy";
+    case Errc::unavailable:
+      return "unavailable";
+    case Errc::changed:
+      return "changed";
+    case Errc::exhausted:
+      return "exhausted";
+    case Errc::internal:
+      return "internal";
   }
   return "unknown";
 }
@@ -58,7 +66,9 @@ template <class T>
 using Result = boost::system::result<T, Error>;
 
 // Result<void> success, readable at the call site.
-inline Result<void> ok() { return {}; }
+inline Result<void> ok() {
+  return {};
+}
 
 inline Error fail(Errc code, std::string what, std::string hint = {}) {
   return Error{code, std::move(what), std::move(hint)};

@@ -1,11 +1,11 @@
 // The store of keys that never leave it: one interface, two real stores (TPM, software).
 //
-// A store owns one thread; every operation is queued to it and ends by calling its sink exactly once,
-// ON THE STORE'S THREAD, or inline on the caller's when the queue refuses it. Sinks must be quick and
-// must not call back into the store. All members may be called from any thread.
-// The queue is bounded and fair per caller (round-robin between uids): a full queue answers
-// Errc::busy at once. Errors of the device are Errc::unavailable or Errc::changed, with the state's
-// message and hint.
+// A store owns one thread; every operation is queued to it and ends by calling its sink exactly
+// once, ON THE STORE'S THREAD, or inline on the caller's when the queue refuses it. Sinks must be
+// quick and must not call back into the store. All members may be called from any thread. The queue
+// is bounded and fair per caller (round-robin between uids): a full queue answers Errc::busy at
+// once. Errors of the device are Errc::unavailable or Errc::changed, with the state's message and
+// hint.
 #pragma once
 
 #include <functional>
@@ -48,11 +48,11 @@ struct StoredKey {
 
 // Who this host is, as recorded at provisioning. Constant once the store is ready.
 struct Identity {
-  PublicKey ak;              // attestation key
-  Bytes ak_public_area;      // TPMT_PUBLIC; empty in the software store
-  Bytes ak_name;             // TPM Name: 2 bytes of algorithm, 32 bytes of digest; empty in software
-  Bytes ek_certificate;      // DER, NV padding removed; empty where the TPM has none
-  Bytes ek_public_area;      // TPMT_PUBLIC
+  PublicKey ak;          // attestation key
+  Bytes ak_public_area;  // TPMT_PUBLIC; empty in the software store
+  Bytes ak_name;         // TPM Name: 2 bytes of algorithm, 32 bytes of digest; empty in software
+  Bytes ek_certificate;  // DER, NV padding removed; empty where the TPM has none
+  Bytes ek_public_area;  // TPMT_PUBLIC
   Custody custody = Custody::software;
   std::string manufacturer;  // e.g. "IBM", from TPM_PT_MANUFACTURER
   std::string firmware;      // "major.minor" as hex words
@@ -82,8 +82,8 @@ class Store {
   // A new P-256 signing key for a session, certified by the AK. Lives until destroy().
   virtual void create_key(Caller caller, Sink<StoredKey> done) = 0;
 
-  // Unusable from the moment this returns (a queued sign fails with Errc::not_found); flushed at the
-  // next free slot, then `flushed` (may be empty) is called.
+  // Unusable from the moment this returns (a queued sign fails with Errc::not_found); flushed at
+  // the next free slot, then `flushed` (may be empty) is called.
   virtual void destroy(KeyId key, std::function<void()> flushed) = 0;
 
   // Secrets of up to 128 bytes, readable only through this store on this host. The blob is opaque,
@@ -91,7 +91,8 @@ class Store {
   virtual void seal(ByteView secret, Sink<Bytes> done) = 0;
   virtual void unseal(ByteView blob, Sink<Bytes> done) = 0;
 
-  // Called on the store's thread at each change of state. Set once, before any other call.
+  // Called on the store's thread with the state at that time, and then at each change. Set once,
+  // before any other call.
   virtual void on_state(std::function<void(const StoreState&)> changed) = 0;
 };
 

@@ -1,0 +1,140 @@
+#include "keystore/scheduler.h"
+
+#include <pthread.h>
+
+#include <csignal>
+
+#include "keystore/limits.h"
+
+namespace badged::keystore {
+
+namespace {
+
+Error stopping() {
+  return fail(Errc::unavailable, "use the key store: it is stopping");
+}
+
+std::thread start_without_signals(std::function<void()> body) {
+  // Signals belong to the program's main thread; SIGPIPE of a dead TPM server must not end us.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(std::function<Duration()> idle)
+    : idle_(std::move(idle)), thread_(start_without_signals([this] { run(); })) {}
+
+Scheduler::~Scheduler() {
+  stop();
+}
+
+Result<void> Scheduler::submit(Caller caller, Job job) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return stopping();
+  const std::size_t room =
+      caller == kOwnWork ? limits::kQueue : limits::kQueue - limits::kQueueReserved;
+  const auto own = queues_.find(caller);
+  const std::size_t mine = own == queues_.end() ? 0 : own->second.size();
+  if (queued_ >= room)
+    return fail(Errc::busy, "queue work for the key store: its queue is full", "try again later");
+  if (caller != kOwnWork && mine >= limits::kQueuePerCaller)
+    return fail(Errc::busy, "queue work for the key store: this user has too much waiting",
+                "try again later");
+  if (mine == 0) turns_.push_back(caller);
+  queues_[caller].push_back(std::move(job));
+  ++queued_;
+  wake_.notify_one();
+  return ok();
+}
+
+void Scheduler::submit_urgent(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_) {
+      urgent_.push_back(std::move(job));
+      wake_.notify_one();
+      return;
+    }
+  }
+  const Error reason = stopping();
+  job(&reason);
+}
+
+bool Scheduler::pause(Duration time) {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_until(lock, std::chrono::steady_clock::now() + time,
+                           [this] { return stopping_; });
+}
+
+Scheduler::Job Scheduler::next() {
+  Job job;
+  if (!urgent_.empty()) {
+    job = std::move(urgent_.front());
+    urgent_.pop_front();
+    return job;
+  }
+  if (turns_.empty()) return job;
+  const Caller caller = turns_.front();
+  turns_.pop_front();
+  const auto queue = queues_.find(caller);
+  job = std::move(queue->second.front());
+  queue->second.pop_front();
+  --queued_;
+  if (queue->second.empty())
+    queues_.erase(queue);
+  else
+    turns_.push_back(caller);
+  return job;
+}
+
+void Scheduler::run() {
+  auto until = std::chrono::steady_clock::now();
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (Job job = next()) {
+      lock.unlock();
+      job(nullptr);
+      job = nullptr;  // what it captured goes before we lock again
+      lock.lock();
+      continue;
+    }
+    if (std::chrono::steady_clock::now() >= until) {
+      lock.unlock();
+      const Duration wait = idle_();
+      lock.lock();
+      until = std::chrono::steady_clock::now() + wait;
+      continue;
+    }
+    wake_.wait_until(lock, until);
+  }
+}
+
+void Scheduler::cancel_all() {
+  const Error reason = stopping();
+  std::unique_lock lock(mutex_);
+  while (Job job = next()) {
+    lock.unlock();
+    job(&reason);
+    job = nullptr;
+    lock.lock();
+  }
+}
+
+void Scheduler::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+    wake_.notify_all();
+  }
+  thread_.join();
+  cancel_all();
+}
+
+}  // namespace badged::keystore

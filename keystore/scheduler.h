@@ -1,0 +1,64 @@
+// The one thread of a store, and the bounded queue in front of it.
+//
+// Jobs run one at a time on the scheduler's thread: first urgent ones, then one job of each caller
+// in turn, so that a caller who floods delays another by at most one job per caller. A Job is
+// called exactly once: with nullptr to do its work, or with the reason when the scheduler stops
+// first. Jobs must not throw. All members may be called from any thread unless said otherwise.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "keystore/result.h"
+#include "keystore/store.h"
+
+namespace badged::keystore {
+
+class Scheduler {
+ public:
+  using Job = std::function<void(const Error* cancelled)>;
+  using Duration = std::chrono::milliseconds;
+
+  // `idle` runs on the thread at start, and again when nothing is queued and the time it returned
+  // has passed. Signals are blocked on the thread.
+  explicit Scheduler(std::function<Duration()> idle);
+  ~Scheduler();  // stop()
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Errc::busy at once when the caller's share or the queue is full, Errc::unavailable after
+  // stop(). On failure `job` is not called.
+  Result<void> submit(Caller caller, Job job);
+  // Runs before everything queued, and is never refused: the number of such jobs is bounded by what
+  // they clean up. After stop() it is called at once, with the reason.
+  void submit_urgent(Job job);
+
+  // On the scheduler's thread only: waits, or returns false at once when the scheduler is stopping.
+  bool pause(Duration time);
+
+  // Refuses new work, ends the running job's pauses, joins, cancels what is queued. Idempotent; not
+  // from the scheduler's thread.
+  void stop();
+
+ private:
+  void run();
+  Job next();  // mutex_ held; an empty Job when there is none
+  void cancel_all();
+
+  std::function<Duration()> idle_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::deque<Job> urgent_;
+  std::map<Caller, std::deque<Job>> queues_;
+  std::deque<Caller> turns_;  // each caller with a queue once, next first
+  std::size_t queued_ = 0;    // without urgent jobs
+  std::thread thread_;        // last: starts when all else exists
+};
+
+}  // namespace badged::keystore
