@@ -1,0 +1,61 @@
+// Every bound that this layer puts on what strangers send, each with its reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace badged::attest {
+
+// JSON. A token's payload nests 4 deep and an authorization detail a little deeper; no recursion of
+// ours or of a reader goes further than this.
+constexpr std::size_t kJsonDepth = 16;
+// Members and elements of one document: the largest honest one, a JWKS of 32 keys, has about 400.
+constexpr std::size_t kJsonMembers = 1024;
+constexpr std::size_t kJsonBytes = 64 * 1024;
+
+// A compact JWS of ours is 1 to 2 kB; proxies commonly allow header lines of 8 kB, so nothing
+// longer arrives at a resource server anyway.
+constexpr std::size_t kJwsBytes = 8 * 1024;
+constexpr std::size_t kJwsHeaderBytes = 2 * 1024;
+
+// A JWKS holds the TPM's issuer key and the issuing keys of one overlap: 3 or 4. 32 leaves room for
+// the set of a small fleet; `badged_vouch` makes each entry about 1.5 kB.
+constexpr std::size_t kJwksKeys = 32;
+constexpr std::size_t kJwksBytes = 64 * 1024;
+constexpr std::size_t kKidBytes = 128;  // a thumbprint is 43
+
+// Claims that are copied, compared or stored.
+constexpr std::size_t kUrlBytes = 2048;
+constexpr std::size_t kMethodBytes = 32;
+constexpr std::size_t kNonceBytes = 256;
+// A jti has to carry 96 bits or more (RFC 9449 4.2) and is hashed before it is stored; ours has 22
+// characters.
+constexpr std::size_t kJtiMin = 8;
+constexpr std::size_t kJtiMax = 128;
+
+// A verifier's clock may be behind the issuer's: hosts kept by NTP differ by milliseconds, a
+// virtual machine just resumed by a few seconds. Only "not yet" (iat, nbf) gets this; an expired
+// token gets none, since its client has renewed it at half of its life.
+constexpr std::int64_t kFutureLeeway = 10;
+// A proof is made for a request that follows at once; two minutes cover a slow network and one
+// retry with the same proof being refused anyway. The replay cache must remember a proof for as
+// long.
+constexpr std::int64_t kProofMaxAge = 120;
+// 2100-01-01: a later time is an error in its maker, and arithmetic on it stays far from overflow.
+constexpr std::int64_t kLatestTime = 4102444800;
+
+// 65,536 proofs within their window are 400 a second for a verifier of ours; about 8 MB when full.
+constexpr std::size_t kReplayEntries = 65536;
+
+// TPM structures (TPM 2.0 Part 2). An ECC public area has 90 bytes, an RSA-4096 one 560.
+constexpr std::size_t kTpmStructureBytes = 4096;
+constexpr std::size_t kTpmDigestBytes = 64;    // SHA-512
+constexpr std::size_t kTpmNameBytes = 66;      // 2 of algorithm and a digest
+constexpr std::size_t kTpmDataBytes = 66;      // TPM2B_DATA: sizeof(TPMT_HA)
+constexpr std::size_t kTpmRsaBytes = 512;      // RSA-4096: verification time is bounded, too
+constexpr std::size_t kTpmEccBytes = 66;       // P-521
+constexpr std::size_t kTpmPcrSelections = 16;  // HASH_COUNT of the reference code
+constexpr std::size_t kTpmPcrSelectBytes = 4;  // PCR 0 to 31; chips have 24
+constexpr std::size_t kTpmNvBytes = 2048;      // MAX_NV_BUFFER_SIZE
+
+}  // namespace badged::attest
