@@ -1,0 +1,216 @@
+// The verbs that are one or two calls to badged.
+#include "daemon/ctl/verbs.h"
+
+#include <ctime>
+
+#include "daemon/ctl/render.h"
+
+namespace badged::ctl {
+namespace {
+
+Attempt<boost::json::object> ask_agent(const Options& options, const HttpCall& what) {
+  Attempt<Client> client = agent_client(options);
+  if (client.has_error()) return client.error();
+  return call(client.value(), what);
+}
+
+Attempt<boost::json::object> ask_admin(const Options& options, const HttpCall& what) {
+  Attempt<Client> client = admin_client(options);
+  if (client.has_error()) return client.error();
+  return call(client.value(), what);
+}
+
+HttpCall get(std::string target) {
+  return {"GET", std::move(target), {}, {}, false};
+}
+
+// The usual reason why a listed agent's own helper is refused.
+Failure with_process_hint(Failure failure) {
+  bool mismatch = failure.error == "unauthorized_client" || failure.error == "invalid_token" ||
+                  failure.error == "invalid_client";
+  if (!mismatch) return failure;
+  failure.hint +=
+      std::string(failure.hint.empty() ? "" : ". ") +
+      "badgectl is a process of its own: it serves records with binding = \"unit\"; for "
+      "a record with binding = \"process\" the agent asks itself, or is started by "
+      "badgectl exec -- COMMAND";
+  return failure;
+}
+
+bool is_method(const std::string& text) {
+  return !text.empty() && text.find_first_not_of(
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                              "0123456789!#$%&'*+-.^_`|~") == std::string::npos;
+}
+
+bool is_agent_name(const std::string& text) {
+  return !text.empty() && text.size() <= 63 &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+}
+
+}  // namespace
+
+Outcome token(const Options& options) {
+  auto answer =
+      ask_agent(options, token_call({options.audience, options.scope, {}, options.fresh}));
+  if (answer.has_error()) return with_process_hint(answer.error());
+  std::string access_token = text_at(answer.value(), "access_token");
+  if (access_token.empty())
+    return Failure{
+        Exit::unreachable, "bad_answer", "read badged's answer: no access_token", {}, {}};
+  return Answer{std::move(answer.value()), access_token};
+}
+
+Outcome proof(const Options& options) {
+  if (!is_method(options.method))
+    return Failure{
+        Exit::malformed, "malformed", "read --method: no HTTP method", "GET, POST, ...", {}};
+  auto text = read_input(options.token_file, limits::token_file_bytes, "the token file");
+  if (text.has_error()) return text.error();
+  std::string access_token = text.value();
+  access_token.erase(access_token.find_last_not_of(" \t\r\n") + 1);
+  if (access_token.empty() || !is_utf8(access_token))
+    return Failure{Exit::malformed,
+                   "malformed",
+                   "read the token file: it holds no token",
+                   "write it with badgectl token --audience A >FILE",
+                   {}};
+  auto answer =
+      ask_agent(options, proof_call({options.method, options.url, access_token, options.nonce}));
+  if (answer.has_error()) return with_process_hint(answer.error());
+  std::string dpop = text_at(answer.value(), "dpop");
+  if (dpop.empty())
+    return Failure{Exit::unreachable, "bad_answer", "read badged's answer: no dpop", {}, {}};
+  return Answer{std::move(answer.value()), dpop};
+}
+
+Outcome whoami(const Options& options) {
+  auto answer = options.pid
+                    ? ask_admin(options, get("/v1/whoami?pid=" + std::to_string(*options.pid)))
+                    : ask_agent(options, get("/v1/whoami"));
+  if (answer.has_error()) return answer.error();
+  std::string text = whoami_text(answer.value());
+  const auto* match = object_at(answer.value(), "match");
+  bool stranger = match && text_at(*match, "record").empty();
+  return Answer{std::move(answer.value()), text, stranger ? Exit::no : Exit::yes};
+}
+
+Outcome identity(const Options& options) {
+  auto answer = ask_agent(options, get("/v1/identity"));
+  if (answer.has_error()) return answer.error();
+  const auto* pem = answer->if_contains("ak_pem");
+  if (!pem || !pem->is_string())
+    return Failure{Exit::unreachable, "bad_answer", "read badged's answer: no ak_pem", {}, {}};
+  std::string text = printable({pem->get_string().data(), pem->get_string().size()}, true);
+  return Answer{std::move(answer.value()), text};
+}
+
+Outcome agents_list(const Options& options) {
+  auto answer = ask_admin(options, get("/v1/agents"));
+  if (answer.has_error()) return answer.error();
+  std::string text = agents_text(answer.value());
+  return Answer{std::move(answer.value()), text};
+}
+
+Outcome agents_show(const Options& options) {
+  if (!is_agent_name(options.name))
+    return Failure{
+        Exit::malformed,
+        "malformed",
+        "read the agent's name " + options.name + ": names are 1 to 63 of a-z, 0-9 and -",
+        "badgectl agents list",
+        {}};
+  auto answer = ask_admin(options, get("/v1/agents/" + options.name));
+  if (answer.has_error()) return answer.error();
+  std::string text = tree_text(answer.value());
+  return Answer{std::move(answer.value()), text};
+}
+
+Outcome matrix(const Options& options) {
+  if (options.config_given) return offline_matrix(options);
+  auto answer = ask_admin(options, get("/v1/matrix"));
+  if (answer.has_error()) {
+    Failure failure = answer.error();
+    if (failure.error == "unreachable")
+      failure.hint += "; badgectl matrix --config FILE draws it from the files without badged";
+    return failure;
+  }
+  std::string text = matrix_text(answer.value());
+  return Answer{std::move(answer.value()), text};
+}
+
+Outcome status(const Options& options) {
+  auto answer = ask_admin(options, get("/v1/status"));
+  if (answer.has_error()) return answer.error();
+  std::string text = status_text(answer.value());
+  return Answer{std::move(answer.value()), text};
+}
+
+Outcome reload(const Options& options) {
+  auto answer = ask_admin(options, {"POST", "/v1/reload", {}, {}, false});
+  if (answer.has_error()) {
+    Failure failure = answer.error();
+    if (const auto* problems = array_at(failure.details, "problems"))
+      failure.description += "\n" + problems_text(*problems);
+    return failure;
+  }
+  bool changed = answer->contains("changed") && answer->at("changed") == true;
+  std::string text = std::string(changed ? "reloaded" : "nothing changed") + ": " +
+                     text_at(answer.value(), "agents") + " agents in force";
+  return Answer{std::move(answer.value()), text};
+}
+
+Outcome audit_tail(const Options& options) {
+  std::string target = "/v1/audit?limit=" + std::to_string(options.limit);
+  if (!options.since.empty()) {
+    auto since = parse_since(options.since, static_cast<long long>(std::time(nullptr)));
+    if (since.has_error()) return since.error();
+    target += "&since=" + std::to_string(since.value());
+  }
+  auto answer = ask_admin(options, get(target));
+  if (answer.has_error()) return answer.error();
+  std::string text;
+  if (const auto* lines = array_at(answer.value(), "lines"))
+    for (const auto& each : *lines) text += plain(each) + '\n';
+  return Answer{std::move(answer.value()), text};
+}
+
+Outcome run(const Options& options) {
+  switch (options.verb) {
+    case Verb::token:
+      return token(options);
+    case Verb::proof:
+      return proof(options);
+    case Verb::curl:
+      return curl(options);
+    case Verb::exec:
+      return exec(options);
+    case Verb::whoami:
+      return whoami(options);
+    case Verb::identity:
+      return identity(options);
+    case Verb::doctor:
+      return doctor(options);
+    case Verb::agents_list:
+      return agents_list(options);
+    case Verb::agents_show:
+      return agents_show(options);
+    case Verb::agents_validate:
+      return agents_validate(options);
+    case Verb::agents_new:
+      return agents_new(options);
+    case Verb::matrix:
+      return matrix(options);
+    case Verb::status:
+      return status(options);
+    case Verb::reload:
+      return reload(options);
+    case Verb::audit_tail:
+      return audit_tail(options);
+    case Verb::audit_verify:
+      return audit_verify(options);
+  }
+  return Failure{Exit::usage, "usage", "unknown verb", {}, {}};
+}
+
+}  // namespace badged::ctl
