@@ -14,16 +14,40 @@ namespace badged::agents {
 
 enum class Severity { warning, error };
 
-struct Diagnostic {
-  Severity severity = Severity::error;
-  std::string file;          // as the admin knows it: the path given, or directory/name
+struct Position {
   std::uint32_t line = 0;    // from 1; 0: the file or directory as a whole
   std::uint32_t column = 0;  // from 1, in characters; 0 together with line
-  std::string message;       // what is wrong
-  std::string hint;          // what to do; empty only where the message says it all
+};
+
+struct Diagnostic {
+  Severity severity = Severity::error;
+  std::string file;  // as the admin knows it: the path given, or directory/name
+  Position at;
+  std::string message;  // what is wrong
+  std::string hint;     // what to do; empty only where the message says it all
 };
 
 using Diagnostics = std::vector<Diagnostic>;
+
+// One file's way to say what is wrong: appends to a list, and stops after kMaxProblemsPerFile.
+class Reporter {
+ public:
+  Reporter(std::string_view file, Diagnostics& problems);
+  void error(Position at, std::string message, std::string hint = {});
+  void warn(Position at, std::string message, std::string hint = {});
+  bool failed() const { return failed_; }  // an error was reported here
+
+ private:
+  void add(Severity severity, Position at, std::string message, std::string hint);
+
+  std::string file_;
+  Diagnostics& problems_;
+  std::size_t added_ = 0;
+  bool failed_ = false;
+};
+
+// By file, then line, then column.
+void sort(Diagnostics& problems);
 
 bool has_errors(const Diagnostics& problems);
 

@@ -12,6 +12,8 @@ namespace badged::agents {
 constexpr std::size_t kMaxRecordBytes = 32 * 1024;
 // Start-up stays under a second and the set within some tens of MiB.
 constexpr std::size_t kMaxRecords = 16'384;
+// What a directory may hold besides records before it is taken for the wrong one.
+constexpr std::size_t kMaxEntries = 2 * kMaxRecords;
 constexpr std::size_t kMaxNameBytes = 63;   // one DNS label, and a SPIFFE path segment
 constexpr std::size_t kMaxTextBytes = 256;  // owner, purpose, a system's name: one line of a screen
 constexpr std::size_t kMaxUnitNameBytes = 255;  // systemd's UNIT_NAME_MAX - 1

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,11 +34,9 @@ enum class Exposure { isolated, internal, partner, internet };
 std::string_view to_string(Sensitivity sensitivity);  // "public", "internal", ...
 std::string_view to_string(Impact impact);
 std::string_view to_string(Exposure exposure);
-
-struct Position {
-  std::uint32_t line = 0;  // from 1
-  std::uint32_t column = 0;
-};
+std::optional<Sensitivity> sensitivity_from(std::string_view word);
+std::optional<Impact> impact_from(std::string_view word);
+std::optional<Exposure> exposure_from(std::string_view word);
 
 using Date = std::chrono::year_month_day;
 std::string to_string(const Date& date);  // "2027-03-01"
@@ -95,6 +94,8 @@ struct Record {
   DerivedTier derived;  // set by settle_record()
   Tier tier() const { return derived.tier; }
 };
+
+using RecordPtr = std::shared_ptr<const Record>;
 
 struct ParsedRecord {
   std::optional<Record> record;  // absent iff `problems` holds an error

@@ -8,6 +8,11 @@
 //   executable_sha256  differs: the lists share no digest
 //   main_process       never tells records apart: `false` includes the main process.
 // So a record by unit alone and one by uid alone clash: the unit might run as that uid.
+//
+// An executable matches by device and inode: the same file, through whatever mount namespace it is
+// seen. It is the record's file as it was at load (ctime too, for a freed inode may come back as a
+// stranger's file), or else what the record's path names now: so an upgrade does not stop an agent
+// that was started after it, and where it should, executable_sha256 says so.
 #pragma once
 
 #include <functional>
@@ -23,26 +28,27 @@
 
 namespace badged::agents {
 
-using RecordPtr = std::shared_ptr<const Record>;
-
 // What systemd says about a process and its unit.
 enum class MainProcess {
   yes,
   no,
-  unknown,  // systemd cannot be asked, or the unit lets children claim to be it: counts as no
+  refused,  // systemd cannot be asked, or the unit lets children claim to be it: counts as no
 };
 
 // Facts in the order of their cost. Absent: not looked up yet.
 struct CallerFacts {
   peers::ProcessFacts process;
   std::optional<MainProcess> main_process;
+  std::string main_process_refused;         // why, in an admin's words, where it is `refused`
   std::optional<Digest> executable_digest;  // SHA-256
+  std::string digest_refused;  // why the executable cannot be hashed; not empty: no digest holds
 };
 
 // The first rule of a record that a process fails, for admins alone (never for the caller).
 struct Mismatch {
   std::string agent;    // the record's name; empty: no record comes near
-  std::string rule;     // "unit", "uid", "executable", "main_process", "executable_sha256", "none"
+  std::string rule;     // "unit", "uid", "executable", "main_process", "executable_sha256", "none",
+                        // "ambiguous"
   std::string message;  // "uid is 1000, the record wants 990 (invoice-bot)"
   std::string remedy;   // what would satisfy it
 };
@@ -59,6 +65,11 @@ struct MatchOutcome {
   Mismatch mismatch;  // set iff no_match; cheap: only records of this unit or uid are considered
 };
 
+// What a path names now: a regular file's id, or nothing. One stat of a path that was on this host
+// at load; a parameter because tests replace files.
+using FileNow = std::optional<peers::FileId> (*)(const std::string& path);
+std::optional<peers::FileId> file_now(const std::string& path);
+
 class RecordSet {
  public:
   // `records` are settled and free of clashes: load_records() is what guarantees it.
@@ -70,17 +81,19 @@ class RecordSet {
   // At most one record matches. A lookup by unit and uid, independent of the number of records.
   // uid, unit and executable are checked before more is asked for, so nobody can make badged ask
   // systemd or hash a file without matching these.
-  MatchOutcome match(const CallerFacts& facts) const;
+  MatchOutcome match(const CallerFacts& facts, FileNow look = file_now) const;
 
   // For `whoami --pid`: looks at all records for the nearest one. Facts that are absent are taken
   // as not yet failed. Nothing when a record matches.
-  std::optional<Mismatch> explain(const CallerFacts& facts) const;
+  std::optional<Mismatch> explain(const CallerFacts& facts, FileNow look = file_now) const;
 
   // Does any record have this uid or unit? For slots kept for listed callers.
   bool knows(const peers::ProcessFacts& process) const;
 
  private:
-  std::vector<const RecordPtr*> candidates(const peers::ProcessFacts& process) const;
+  // Calls `visit` with each record of this process's unit, and each by uid alone of its uid.
+  template <class Visit>
+  void each_candidate(const peers::ProcessFacts& process, Visit visit) const;
 
   std::vector<RecordPtr> records_;
   std::unordered_map<std::string, std::vector<std::size_t>> by_unit_;  // templates too, as written

@@ -6,6 +6,8 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "daemon/agents/matrix.h"
 
