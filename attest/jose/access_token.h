@@ -3,10 +3,10 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "attest/jose/jws.h"
 #include "attest/reason.h"
@@ -64,7 +64,7 @@ class TokenVerifier {
 
  private:
   TokenVerifier() = default;
-  std::unordered_map<std::string, Es256Verifier> by_kid_;
+  std::map<std::string, Es256Verifier, std::less<>> by_kid_;
 };
 
 }  // namespace badged::attest

@@ -1,0 +1,213 @@
+#include "attest/json/strict.h"
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/value_stack.hpp>
+#include <cmath>
+#include <string>
+
+namespace badged::attest {
+
+namespace json = boost::json;
+
+namespace {
+
+// Builds the value as Boost's own parser does, counts what it sees, and refuses what JSON leaves
+// open.
+class StrictHandler {
+ public:
+  static constexpr std::size_t max_object_size = kJsonBytes * 16;
+  static constexpr std::size_t max_array_size = kJsonBytes * 16;
+  static constexpr std::size_t max_key_size = kJsonBytes * 16;
+  static constexpr std::size_t max_string_size = kJsonBytes * 16;
+
+  explicit StrictHandler(std::size_t members) : left_(members + 1) {  // and the root
+    stack_.reset();
+  }
+
+  std::size_t keys = 0;
+  const char* fault = nullptr;  // why we stopped the parser, where it was us
+
+  json::value release() { return stack_.release(); }
+
+  bool on_document_begin(json::error_code&) { return true; }
+  bool on_document_end(json::error_code&) { return true; }
+  bool on_array_begin(json::error_code& ec) { return count(ec); }
+  bool on_array_end(std::size_t n, json::error_code&) {
+    stack_.push_array(n);
+    return true;
+  }
+  bool on_object_begin(json::error_code& ec) { return count(ec); }
+  bool on_object_end(std::size_t n, json::error_code&) {
+    stack_.push_object(n);
+    return true;
+  }
+  bool on_string_part(json::string_view s, std::size_t, json::error_code&) {
+    stack_.push_chars(s);
+    return true;
+  }
+  bool on_string(json::string_view s, std::size_t, json::error_code& ec) {
+    stack_.push_string(s);
+    return count(ec);
+  }
+  bool on_key_part(json::string_view s, std::size_t, json::error_code&) {
+    stack_.push_chars(s);
+    return true;
+  }
+  bool on_key(json::string_view s, std::size_t, json::error_code&) {
+    ++keys;
+    stack_.push_key(s);
+    return true;
+  }
+  bool on_number_part(json::string_view, json::error_code&) { return true; }
+  bool on_int64(std::int64_t i, json::string_view, json::error_code& ec) {
+    stack_.push_int64(i);
+    return count(ec);
+  }
+  bool on_uint64(std::uint64_t u, json::string_view, json::error_code& ec) {
+    stack_.push_uint64(u);
+    return count(ec);
+  }
+  // Also called for integers beyond 64 bits, which would silently lose digits.
+  bool on_double(double d, json::string_view text, json::error_code& ec) {
+    const bool integer = text.find_first_of(".eE") == json::string_view::npos;
+    if (integer || !std::isfinite(d)) return stop(ec, "a number is out of range");
+    stack_.push_double(d);
+    return count(ec);
+  }
+  bool on_bool(bool b, json::error_code& ec) {
+    stack_.push_bool(b);
+    return count(ec);
+  }
+  bool on_null(json::error_code& ec) {
+    stack_.push_null();
+    return count(ec);
+  }
+  bool on_comment_part(json::string_view, json::error_code&) { return true; }
+  bool on_comment(json::string_view, json::error_code&) { return true; }
+
+ private:
+  bool stop(json::error_code& ec, const char* why) {
+    fault = why;
+    ec = json::error::exception;
+    return false;
+  }
+  bool count(json::error_code& ec) {
+    return left_-- > 0 || stop(ec, "too many members and elements");
+  }
+
+  json::value_stack stack_;
+  std::size_t left_;
+};
+
+// Boost keeps one of several members of a name: then fewer are found than keys were parsed.
+std::size_t members_of(const json::value& value) {
+  std::size_t n = 0;
+  if (const auto* object = value.if_object()) {
+    n += object->size();
+    for (const auto& member : *object) n += members_of(member.value());
+  } else if (const auto* array = value.if_array()) {
+    for (const auto& element : *array) n += members_of(element);
+  }
+  return n;
+}
+
+Error bad_json(std::string_view why) {
+  return fail(Errc::malformed, std::string("parse JSON: ").append(why));
+}
+
+Error bad_member(std::string_view where, std::string_view name, std::string_view why) {
+  std::string what("read ");
+  what.append(where).append(": `").append(name).append("` ").append(why);
+  return fail(Errc::malformed, std::move(what));
+}
+
+}  // namespace
+
+Result<json::value> parse_strict(std::string_view text, const JsonLimits& limits) {
+  if (text.size() > limits.bytes) return bad_json("longer than allowed");
+  json::parse_options options;
+  options.max_depth = limits.depth;
+  json::basic_parser<StrictHandler> parser(options, limits.members);
+  json::error_code ec;
+  const std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
+  if (parser.handler().fault != nullptr) return bad_json(parser.handler().fault);
+  if (ec) return bad_json(ec.message());
+  if (!parser.done()) return bad_json("the text ends too early");
+  if (used < text.size()) return bad_json("something follows the document");
+  json::value value = parser.handler().release();
+  if (members_of(value) != parser.handler().keys) return bad_json("a member stands twice");
+  return value;
+}
+
+Result<json::object> parse_strict_object(std::string_view text, const JsonLimits& limits) {
+  auto value = parse_strict(text, limits);
+  if (!value) return value.error();
+  if (!value->is_object()) return bad_json("not an object");
+  return std::move(value->get_object());
+}
+
+Result<std::optional<std::string_view>> optional_string(const json::object& from,
+                                                        std::string_view name,
+                                                        std::string_view where) {
+  const auto* value = from.if_contains(name);
+  if (value == nullptr) return std::optional<std::string_view>{};
+  const auto* string = value->if_string();
+  if (string == nullptr) return bad_member(where, name, "is not a string");
+  return std::optional<std::string_view>(std::string_view(string->data(), string->size()));
+}
+
+Result<std::optional<std::int64_t>> optional_integer(const json::object& from,
+                                                     std::string_view name,
+                                                     std::string_view where) {
+  const auto* value = from.if_contains(name);
+  if (value == nullptr) return std::optional<std::int64_t>{};
+  const auto* integer = value->if_int64();
+  if (integer == nullptr) return bad_member(where, name, "is not an integer of 64 bits");
+  return std::optional<std::int64_t>(*integer);
+}
+
+Result<std::string_view> string_member(const json::object& from, std::string_view name,
+                                       std::string_view where) {
+  auto found = optional_string(from, name, where);
+  if (!found) return found.error();
+  if (!*found) return bad_member(where, name, "is missing");
+  return **found;
+}
+
+Result<std::int64_t> integer_member(const json::object& from, std::string_view name,
+                                    std::string_view where) {
+  auto found = optional_integer(from, name, where);
+  if (!found) return found.error();
+  if (!*found) return bad_member(where, name, "is missing");
+  return **found;
+}
+
+Result<const json::object*> object_member(const json::object& from, std::string_view name,
+                                          std::string_view where) {
+  const auto* value = from.if_contains(name);
+  if (value == nullptr) return bad_member(where, name, "is missing");
+  if (!value->is_object()) return bad_member(where, name, "is not an object");
+  return &value->get_object();
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  out += '"';
+  std::size_t done = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, done, i - done);
+    done = i + 1;
+    if (c >= 0x20) {
+      out += '\\';
+      out += text[i];
+    } else {
+      out.append("\\u00").append(1, kHex[c >> 4]).append(1, kHex[c & 15]);
+    }
+  }
+  out.append(text, done);
+  out += '"';
+}
+
+}  // namespace badged::attest

@@ -1,0 +1,112 @@
+#include "attest/tpm/certify.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rsa.h>
+
+#include <algorithm>
+
+#include "attest/jose/jws.h"
+#include "attest/limits.h"
+#include "attest/tpm/ak_key.h"
+
+namespace badged::attest::tpm {
+
+namespace {
+
+// Part 1, 23.4.3 and wire rules: an attestation key signs only what its TPM made itself.
+constexpr std::uint32_t kAkAttributes = attribute::restricted | attribute::sign |
+                                        attribute::fixed_tpm | attribute::fixed_parent |
+                                        attribute::sensitive_data_origin;
+constexpr std::uint32_t kCertifiedAttributes = attribute::sign | attribute::fixed_tpm |
+                                               attribute::fixed_parent |
+                                               attribute::sensitive_data_origin;
+
+std::string about(std::string_view why) {
+  return std::string("check the TPM's statement: ").append(why);
+}
+
+}  // namespace
+
+struct AttestationKey::State {
+  AkKey key;
+  SigningScheme scheme;  // null where the key leaves it open
+};
+
+AttestationKey::AttestationKey(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AttestationKey::AttestationKey(AttestationKey&&) noexcept = default;
+AttestationKey& AttestationKey::operator=(AttestationKey&&) noexcept = default;
+AttestationKey::~AttestationKey() = default;
+
+Checked<AttestationKey> AttestationKey::from_public_area(ByteView tpmt_public) {
+  auto area = parse_public_area(tpmt_public);
+  if (!area) return reject(Reason::malformed, area.error());
+  if (!area->has(kAkAttributes) || area->has(attribute::decrypt))
+    return reject(Reason::not_attested,
+                  about("the key is no attestation key: restricted, sign, fixedTPM, fixedParent "
+                        "and sensitiveDataOrigin must be set, decrypt clear"),
+                  "a key without these signs anything, or may live elsewhere");
+  if (area->scheme.hash == Alg::sha1 || area->name_alg == Alg::sha1)
+    return reject(Reason::algorithm, about("the attestation key uses SHA-1"));
+  auto key = AkKey::from_area(*area);
+  if (!key) return reject(Reason::not_attested, key.error());
+  return AttestationKey(std::make_unique<State>(State{std::move(*key), area->scheme}));
+}
+
+Checked<AttestationKey> AttestationKey::from_key(const keystore::PublicKey& point) {
+  auto key = AkKey::from_point(point);
+  if (!key) return reject(Reason::not_attested, key.error());
+  return AttestationKey(std::make_unique<State>(State{std::move(*key), SigningScheme{}}));
+}
+
+Checked<void> AttestationKey::verify(ByteView message, ByteView signature) const {
+  auto parsed = parse_signature(signature);
+  if (!parsed) return reject(Reason::malformed, parsed.error());
+  const SigningScheme& pinned = state_->scheme;
+  if (pinned.scheme != Alg::null &&
+      (pinned.scheme != parsed->scheme.scheme || pinned.hash != parsed->scheme.hash))
+    return reject(Reason::algorithm, about("the signature's scheme is not the key's"));
+  if (digest_for_signing(parsed->scheme.hash) == nullptr)
+    return reject(Reason::algorithm,
+                  about("the signature's hash is not SHA-256, SHA-384 or SHA-512"));
+  if (!state_->key.verify(message, *parsed))
+    return reject(Reason::signature, about("the attestation key's signature does not verify"));
+  return {};
+}
+
+Checked<VerifiedAttest> VerifiedAttest::verify(const AttestationKey& ak, ByteView attest,
+                                               ByteView signature) {
+  if (auto signed_by_ak = ak.verify(attest, signature); !signed_by_ak) return signed_by_ak.error();
+  auto parsed = parse_attest(attest);
+  if (!parsed) return reject(Reason::malformed, parsed.error());
+  if (parsed->magic != kGeneratedValue)
+    return reject(Reason::not_attested, about("no TPM made it: the magic is wrong"));
+  return VerifiedAttest(std::move(*parsed));
+}
+
+Checked<CertifiedKey> verify_certification(const AttestationKey& ak,
+                                           const keystore::Certification& certification,
+                                           std::optional<ByteView> extra_data) {
+  auto verified = VerifiedAttest::verify(ak, certification.attest, certification.signature);
+  if (!verified) return verified.error();
+  const Attest& attest = verified->attest();
+  const auto* info = std::get_if<CertifyInfo>(&attest.body);
+  if (attest.type != AttestType::certify || info == nullptr)
+    return reject(Reason::not_attested, about("it does not certify a key"));
+  if (extra_data && !std::ranges::equal(attest.extra_data, *extra_data))
+    return reject(Reason::not_attested, about("its extra data is another"));
+  auto name = compute_name(certification.public_area);
+  if (!name) return reject(Reason::malformed, name.error());
+  if (*name != info->name)
+    return reject(Reason::not_attested, about("it is about another key: the Name differs"));
+  auto area = parse_public_area(certification.public_area);
+  if (!area) return reject(Reason::malformed, area.error());
+  if (!area->has(kCertifiedAttributes))
+    return reject(Reason::not_attested,
+                  about("the key may leave its TPM: sign, fixedTPM, fixedParent and "
+                        "sensitiveDataOrigin must be set"));
+  return CertifiedKey(std::move(*area), std::move(*name), attest);
+}
+
+}  // namespace badged::attest::tpm
