@@ -10,10 +10,6 @@
 namespace badged::ctl {
 namespace {
 
-constexpr const char* default_socket = "/run/badged/agent.sock";
-constexpr const char* default_admin_socket = "/run/badged/admin/admin.sock";
-constexpr const char* default_config = "/etc/badged/badged.toml";
-
 constexpr const char* footer =
     "Exit codes: 0 yes, 1 no or refused, 2 wrong usage, 3 malformed input, 4 something cannot be\n"
     "reached, 5 busy. Options may stand before or after the verb. --json prints one JSON object.";
@@ -84,7 +80,8 @@ void add_admin_verbs(CLI::App& app, Options& o, std::map<CLI::App*, Verb>& verbs
   verbs[tail] = Verb::audit_tail;
   CLI::App* verify = audit->add_subcommand("verify", "check the chain of hashes");
   verify->add_option("file", o.file, "default: the live file of this host");
-  verify->add_flag("--archived", o.archived, "the file is a copy: name a missing tail, allow it");
+  verify->add_option("--jwks", o.jwks_file,
+                     "keys of the signed heads; default: beside a live file");
   verbs[verify] = Verb::audit_verify;
 }
 

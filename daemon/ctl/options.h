@@ -28,6 +28,10 @@ enum class Verb {
   audit_verify,
 };
 
+constexpr const char* default_socket = "/run/badged/agent.sock";
+constexpr const char* default_admin_socket = "/run/badged/admin/admin.sock";
+constexpr const char* default_config = "/etc/badged/badged.toml";
+
 struct Options {
   Verb verb = Verb::status;
   bool json = false;
@@ -50,7 +54,7 @@ struct Options {
   std::string since;              // audit tail
   int limit = 100;                // audit tail
   std::string file;               // audit verify
-  bool archived = false;          // audit verify
+  std::string jwks_file;          // audit verify: the keys of the signed heads
   std::vector<std::string> rest;  // after "--": exec's command, curl's arguments
 };
 

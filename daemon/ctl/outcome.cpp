@@ -73,8 +73,8 @@ int finish(const Outcome& outcome, bool json) {
   if (outcome.has_error()) {
     const Failure& failure = outcome.error();
     if (json) std::cout << boost::json::serialize(as_json(failure)) << '\n';
-    std::cerr << "badgectl: " << printable(failure.description) << " (" << printable(failure.error)
-              << ")\n";
+    std::cerr << "badgectl: " << printable(failure.description, true) << " ("
+              << printable(failure.error) << ")\n";
     if (!failure.hint.empty()) std::cerr << "hint: " << printable(failure.hint) << '\n';
     if (!failure.correlation_id.empty())
       std::cerr << "correlation id: " << printable(failure.correlation_id) << '\n';

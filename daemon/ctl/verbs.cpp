@@ -24,19 +24,6 @@ HttpCall get(std::string target) {
   return {"GET", std::move(target), {}, {}, false};
 }
 
-// The usual reason why a listed agent's own helper is refused.
-Failure with_process_hint(Failure failure) {
-  bool mismatch = failure.error == "unauthorized_client" || failure.error == "invalid_token" ||
-                  failure.error == "invalid_client";
-  if (!mismatch) return failure;
-  failure.hint +=
-      std::string(failure.hint.empty() ? "" : ". ") +
-      "badgectl is a process of its own: it serves records with binding = \"unit\"; for "
-      "a record with binding = \"process\" the agent asks itself, or is started by "
-      "badgectl exec -- COMMAND";
-  return failure;
-}
-
 bool is_method(const std::string& text) {
   return !text.empty() && text.find_first_not_of(
                               "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -49,6 +36,18 @@ bool is_agent_name(const std::string& text) {
 }
 
 }  // namespace
+
+Failure with_process_hint(Failure failure) {
+  bool mismatch = failure.error == "unauthorized_client" || failure.error == "invalid_token" ||
+                  failure.error == "invalid_client";
+  if (!mismatch) return failure;
+  failure.hint +=
+      std::string(failure.hint.empty() ? "" : ". ") +
+      "badgectl is a process of its own: it serves records with binding = \"unit\"; for "
+      "a record with binding = \"process\" the agent asks itself, or is started by "
+      "badgectl exec -- COMMAND";
+  return failure;
+}
 
 Outcome token(const Options& options) {
   auto answer =

@@ -34,6 +34,9 @@ Attempt<Client> admin_client(const Options&);
 // The JSON object of a 2xx answer; any other answer is a Failure with the daemon's own words.
 Attempt<boost::json::object> call(Client& client, const HttpCall& what);
 
+// Adds the usual reason why a listed agent's own helper is refused: badgectl is another process.
+Failure with_process_hint(Failure failure);
+
 // RFC 6749 4.4 at POST /v1/token.
 struct TokenRequest {
   std::string audience;
