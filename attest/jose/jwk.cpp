@@ -3,10 +3,10 @@
 #include <openssl/bn.h>
 
 #include <algorithm>
-#include <memory>
 
 #include "attest/jose/base64url.h"
 #include "attest/json/strict.h"
+#include "attest/owned.h"
 #include "keystore/sha256.h"
 
 namespace badged::attest {
@@ -15,15 +15,8 @@ namespace json = boost::json;
 
 namespace {
 
-template <auto Free>
-struct FreeWith {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-using Number = std::unique_ptr<BIGNUM, FreeWith<BN_free>>;
-using NumberContext = std::unique_ptr<BN_CTX, FreeWith<BN_CTX_free>>;
+using Number = Owned<BIGNUM, BN_free>;
+using NumberContext = Owned<BN_CTX, BN_CTX_free>;
 
 // SP 800-186, 3.2.1.3: p and b of P-256; a is -3.
 constexpr std::uint8_t kPrime[32] = {

@@ -5,6 +5,7 @@
 #include <openssl/params.h>
 
 #include "attest/jose/base64url.h"
+#include "attest/owned.h"
 #include "keystore/sha256.h"
 
 namespace badged::attest {
@@ -13,15 +14,8 @@ namespace json = boost::json;
 
 namespace {
 
-template <auto Free>
-struct FreeWith {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-using Key = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, FreeWith<EVP_PKEY_CTX_free>>;
+using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
+using KeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
 
 Key make_key(const PublicKey& point) {
   std::array<std::uint8_t, 65> octets;

@@ -7,19 +7,11 @@
 
 #include <algorithm>
 
+#include "attest/tpm/digest.h"
+
 namespace badged::attest::tpm {
 
 namespace {
-
-template <auto Free>
-struct FreeWith {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-template <class T, auto Free>
-using Owned = std::unique_ptr<T, FreeWith<Free>>;
 
 // ECDSA uses the leftmost bits of a digest that is longer than the order (FIPS 186-5, 6.4.2).
 bool verify_ecdsa(const Es256Verifier& key, ByteView message, const EcdsaSignature& signature,
@@ -54,19 +46,6 @@ Error unfit(std::string_view why) {
 }
 
 }  // namespace
-
-const EVP_MD* digest_for_signing(Alg hash) {
-  switch (hash) {
-    case Alg::sha256:
-      return EVP_sha256();
-    case Alg::sha384:
-      return EVP_sha384();
-    case Alg::sha512:
-      return EVP_sha512();
-    default:
-      return nullptr;
-  }
-}
 
 Result<AkKey> AkKey::from_point(const keystore::PublicKey& point) {
   auto ready = Es256Verifier::create(point);
@@ -105,7 +84,7 @@ Result<AkKey> AkKey::from_rsa(const RsaPublic& rsa) {
 }
 
 bool AkKey::verify(ByteView message, const TpmSignature& signature) const {
-  const EVP_MD* hash = digest_for_signing(signature.scheme.hash);
+  const EVP_MD* hash = accepted_digest(signature.scheme.hash);
   if (hash == nullptr) return false;
   if (const auto* ecc = std::get_if<Es256Verifier>(&key_)) {
     const auto* ecdsa = std::get_if<EcdsaSignature>(&signature.value);

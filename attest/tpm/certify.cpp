@@ -1,15 +1,9 @@
 #include "attest/tpm/certify.h"
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
-#include <openssl/rsa.h>
-
 #include <algorithm>
 
-#include "attest/jose/jws.h"
-#include "attest/limits.h"
 #include "attest/tpm/ak_key.h"
+#include "attest/tpm/digest.h"
 
 namespace badged::attest::tpm {
 
@@ -67,7 +61,7 @@ Checked<void> AttestationKey::verify(ByteView message, ByteView signature) const
   if (pinned.scheme != Alg::null &&
       (pinned.scheme != parsed->scheme.scheme || pinned.hash != parsed->scheme.hash))
     return reject(Reason::algorithm, about("the signature's scheme is not the key's"));
-  if (digest_for_signing(parsed->scheme.hash) == nullptr)
+  if (accepted_digest(parsed->scheme.hash) == nullptr)
     return reject(Reason::algorithm,
                   about("the signature's hash is not SHA-256, SHA-384 or SHA-512"));
   if (!state_->key.verify(message, *parsed))

@@ -2,6 +2,7 @@
 
 #include "attest/jose/jwk.h"
 #include "attest/limits.h"
+#include "attest/tpm/digest.h"
 #include "attest/tpm/reader.h"
 #include "attest/tpm/structures.h"
 
@@ -71,19 +72,6 @@ RsaPublic read_rsa(Reader& in, PublicArea& area) {
   return key;
 }
 
-const EVP_MD* digest_of(Alg alg) {
-  switch (alg) {
-    case Alg::sha256:
-      return EVP_sha256();
-    case Alg::sha384:
-      return EVP_sha384();
-    case Alg::sha512:
-      return EVP_sha512();
-    default:
-      return nullptr;
-  }
-}
-
 bool pad(const Bytes& value, std::span<std::uint8_t> out) {
   std::size_t skip = 0;
   while (skip < value.size() && value.size() - skip > out.size() && value[skip] == 0) ++skip;
@@ -96,6 +84,19 @@ bool pad(const Bytes& value, std::span<std::uint8_t> out) {
 }
 
 }  // namespace
+
+const EVP_MD* accepted_digest(Alg alg) {
+  switch (alg) {
+    case Alg::sha256:
+      return EVP_sha256();
+    case Alg::sha384:
+      return EVP_sha384();
+    case Alg::sha512:
+      return EVP_sha512();
+    default:
+      return nullptr;
+  }
+}
 
 Result<PublicArea> parse_public_area(ByteView bytes) {
   if (bytes.size() > kTpmStructureBytes)
@@ -119,7 +120,7 @@ Result<PublicArea> parse_public_area(ByteView bytes) {
 Result<Bytes> compute_name(ByteView public_area) {
   auto area = parse_public_area(public_area);
   if (!area) return area.error();
-  const EVP_MD* digest = digest_of(area->name_alg);
+  const EVP_MD* digest = accepted_digest(area->name_alg);
   if (digest == nullptr)
     return fail(Errc::refused, "compute a TPM Name: nameAlg is not SHA-256, SHA-384 or SHA-512");
   const auto alg = static_cast<std::uint16_t>(area->name_alg);
