@@ -1,5 +1,6 @@
 #include "keystore/scheduler.h"
 
+#include <openssl/crypto.h>
 #include <pthread.h>
 
 #include <csignal>
@@ -28,7 +29,9 @@ std::thread start_without_signals(std::function<void()> body) {
 }  // namespace
 
 Scheduler::Scheduler(std::function<Duration()> idle)
-    : idle_(std::move(idle)), thread_(start_without_signals([this] { run(); })) {}
+    : idle_(std::move(idle)),
+      idle_at_(std::chrono::steady_clock::now()),
+      thread_(start_without_signals([this] { run(); })) {}
 
 Scheduler::~Scheduler() {
   stop();
@@ -72,6 +75,10 @@ bool Scheduler::pause(Duration time) {
                            [this] { return stopping_; });
 }
 
+void Scheduler::idle_after(Duration time) {
+  idle_at_ = std::chrono::steady_clock::now() + time;
+}
+
 Scheduler::Job Scheduler::next() {
   Job job;
   if (!urgent_.empty()) {
@@ -94,7 +101,6 @@ Scheduler::Job Scheduler::next() {
 }
 
 void Scheduler::run() {
-  auto until = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     if (Job job = next()) {
@@ -104,14 +110,14 @@ void Scheduler::run() {
       lock.lock();
       continue;
     }
-    if (std::chrono::steady_clock::now() >= until) {
+    if (std::chrono::steady_clock::now() >= idle_at_) {
       lock.unlock();
       const Duration wait = idle_();
       lock.lock();
-      until = std::chrono::steady_clock::now() + wait;
+      idle_after(wait);
       continue;
     }
-    wake_.wait_until(lock, until);
+    wake_.wait_until(lock, idle_at_);
   }
 }
 
@@ -135,6 +141,45 @@ void Scheduler::stop() {
   }
   thread_.join();
   cancel_all();
+}
+
+StoreState StateBoard::get() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+bool StateBoard::ready() const {
+  const std::lock_guard lock(mutex_);
+  return state_.condition == Condition::ready;
+}
+
+void StateBoard::set(StoreState state) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state.condition == state_.condition && state.message == state_.message) return;
+    state_ = std::move(state);
+  }
+  tell();
+}
+
+void StateBoard::listen(std::function<void(const StoreState&)> changed) {
+  const std::lock_guard lock(mutex_);
+  changed_ = std::move(changed);
+}
+
+void StateBoard::tell() const {
+  std::unique_lock lock(mutex_);
+  const auto changed = changed_;
+  const StoreState state = state_;
+  lock.unlock();
+  if (changed) changed(state);
+}
+
+SharedSecret share_secret(ByteView secret) {
+  return SharedSecret(new Bytes(secret.begin(), secret.end()), [](const Bytes* held) {
+    const std::unique_ptr<const Bytes> owner(held);
+    OPENSSL_cleanse(const_cast<std::uint8_t*>(held->data()), held->size());
+  });
 }
 
 }  // namespace badged::keystore

@@ -41,6 +41,9 @@ class Scheduler {
   // On the scheduler's thread only: waits, or returns false at once when the scheduler is stopping.
   bool pause(Duration time);
 
+  // On the scheduler's thread only: runs `idle` after this time instead of what it last returned.
+  void idle_after(Duration time);
+
   // Refuses new work, ends the running job's pauses, joins, cancels what is queued. Idempotent; not
   // from the scheduler's thread.
   void stop();
@@ -51,6 +54,7 @@ class Scheduler {
   void cancel_all();
 
   std::function<Duration()> idle_;
+  std::chrono::steady_clock::time_point idle_at_;  // of the scheduler's thread
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
@@ -60,5 +64,35 @@ class Scheduler {
   std::size_t queued_ = 0;    // without urgent jobs
   std::thread thread_;        // last: starts when all else exists
 };
+
+// Queues `work` (Result<T>()) and gives `done` its result, or the reason why it did not run.
+template <class T, class Work>
+void enqueue(Scheduler& scheduler, Caller caller, Sink<T> done, Work work) {
+  auto job = [done, work = std::move(work)](const Error* cancelled) {
+    done(cancelled != nullptr ? Result<T>(*cancelled) : work());
+  };
+  if (auto queued = scheduler.submit(caller, std::move(job)); !queued) done(queued.error());
+}
+
+// The state of a store, and who is told of its changes.
+class StateBoard {
+ public:
+  StoreState get() const;
+  bool ready() const;
+  // Keeps `state`; tells the listener, on the calling thread, when it differs from the last.
+  void set(StoreState state);
+  void listen(std::function<void(const StoreState&)> changed);
+  // Tells the listener the state as it is.
+  void tell() const;
+
+ private:
+  mutable std::mutex mutex_;
+  StoreState state_;
+  std::function<void(const StoreState&)> changed_;
+};
+
+// Bytes that are wiped when the last holder lets go: a secret waiting in the queue.
+using SharedSecret = std::shared_ptr<const Bytes>;
+SharedSecret share_secret(ByteView secret);
 
 }  // namespace badged::keystore
