@@ -1,5 +1,6 @@
 // Key sets: what is accepted is on the curve, and reads the same after being written.
 #include "attest/jose/jwk.h"
+#include "attest/limits.h"
 #include "keystore/bytes.h"
 #include "tests/fuzz/require.h"
 

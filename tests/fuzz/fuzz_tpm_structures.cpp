@@ -39,7 +39,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (signature)
     if (const auto* ecdsa = std::get_if<attest::tpm::EcdsaSignature>(&signature->value))
       (void)attest::tpm::fixed_signature(*ecdsa);
-  const std::size_t cut = size > 0 ? std::min<std::size_t>(data[0], size) : 0;
-  check_signed(bytes.subspan(cut), bytes.first(cut));
+  if (size == 0) return 0;
+  // A size, a public area of that size, and an attestation about it.
+  const std::size_t cut = std::min<std::size_t>(data[0], size - 1);
+  check_signed(bytes.subspan(1 + cut), bytes.subspan(1, cut));
   return 0;
 }
