@@ -1,0 +1,34 @@
+// Limits of the audit log, each with its reason.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace badged::audit::limits {
+
+// A member comes from a record, a kernel path or a claim of ours; paths are at most 4096 bytes.
+inline constexpr std::size_t kMaxTextMember = 4096;
+
+// A line has at most a dozen members; verification refuses longer ones instead of reading on.
+inline constexpr std::size_t kMaxLine = 64 * 1024;
+
+// Entries that wait for one fsync. 64 busy connections fill 64; beyond this the disk is stuck and a
+// caller is told so early.
+inline constexpr std::size_t kMaxPending = 4096;
+
+// Equal denials per uid and reason: the first at once, then one line in this span with a count.
+inline constexpr std::chrono::seconds kDenialWindow{60};
+
+// Distinct (uid, reason) pairs remembered within a window. One user may own 65,536 sub-uids: past
+// this, denials are counted in one common line.
+inline constexpr std::size_t kMaxDenialKinds = 1024;
+
+// Lines between a signed head and the checkpoint line that carries it: those of one TPM signature's
+// time, with room for a TPM that is busy for seconds.
+inline constexpr std::size_t kCheckpointReach = 256 * 1024;
+
+// `audit tail` answers at most this many lines and bytes at once; a reader asks again with --since.
+inline constexpr std::size_t kMaxTailLines = 10000;
+inline constexpr std::size_t kMaxTailBytes = 4 * 1024 * 1024;
+
+}  // namespace badged::audit::limits

@@ -1,0 +1,179 @@
+#include "daemon/audit/log.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "daemon/audit/limits.h"
+#include "daemon/audit/recover.h"
+
+namespace badged::audit {
+namespace {
+
+Error system_error(const std::string& doing) {
+  return fail(Errc::unavailable, doing + ": " + std::strerror(errno),
+              "check room, owner and mode of the state directory");
+}
+
+Result<void> write_all(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto written = ::write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_error("write the audit log");
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return ok();
+}
+
+Result<int> open_locked(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return system_error("open " + path);
+  if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+    ::close(file);
+    return fail(Errc::unavailable, "lock " + path + ": another badged writes it",
+                "stop the other badged, or give this one a state_dir of its own");
+  }
+  return file;
+}
+
+// The name must be on disk too, or a power cut loses the whole file.
+void sync_directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const int directory = ::open(path.substr(0, slash == std::string::npos ? 0 : slash).c_str(),
+                               O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return;
+  ::fsync(directory);
+  ::close(directory);
+}
+
+std::string aside_name(const std::string& path) {
+  return path + ".damaged-" + std::to_string(std::time(nullptr));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Log>> Log::open(std::string path, StateDb& db, Post post,
+                                       Recovery& recovery) {
+  auto stored = db.audit_head();
+  if (!stored) return stored.error();
+  auto file = open_locked(path);
+  if (!file) return file.error();
+  auto found = read_chain(*file, *stored);
+  if (!found) {
+    ::close(*file);
+    return found.error();
+  }
+  if (!found->damage.empty()) {
+    const auto aside = aside_name(path);
+    if (::rename(path.c_str(), aside.c_str()) != 0) return system_error("move " + path + " aside");
+    ::close(*file);
+    recovery.findings.push_back(found->damage + "; the file was kept as " + aside +
+                                " and a new chain begins here");
+    if (file = open_locked(path); !file) return file.error();
+    found = FoundChain{};
+  }
+  if (found->torn_bytes > 0) {
+    if (::ftruncate(*file, found->end.offset) != 0) return system_error("cut the torn last line");
+    recovery.findings.push_back(
+        "the last line was torn by a crash: " + std::to_string(found->torn_bytes) +
+        " bytes that nobody was told of were removed");
+  }
+  sync_directory_of(path);
+  return std::unique_ptr<Log>(
+      new Log(std::move(path), *file, found->end.offset, found->end.link, db, std::move(post)));
+}
+
+Log::Log(std::string path, int file, std::int64_t size, ChainLink head, StateDb& db, Post post)
+    : path_(std::move(path)),
+      file_(file),
+      size_(size),
+      db_(db),
+      post_(std::move(post)),
+      head_(head),
+      thread_([this] { run(); }) {}
+
+Log::~Log() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+  ::close(file_);
+}
+
+void Log::append(const Entry& entry, Durable durable) {
+  bool full = false;
+  {
+    const std::lock_guard lock(mutex_);
+    full = pending_.size() >= limits::kMaxPending;
+    if (!full) pending_.push_back({entry.members(), durable});
+  }
+  if (!full) return wake_.notify_one();
+  post_([durable = std::move(durable)] {
+    durable(fail(Errc::busy, "write the audit log: too many entries wait for the disk"));
+  });
+}
+
+ChainLink Log::head() const {
+  const std::lock_guard lock(mutex_);
+  return head_;
+}
+
+Result<void> Log::condition() const {
+  const std::lock_guard lock(mutex_);
+  return condition_;
+}
+
+void Log::run() {
+  for (;;) {
+    std::vector<Pending> batch;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
+      if (pending_.empty()) return;
+      batch.swap(pending_);
+    }
+    write_batch(std::move(batch));
+  }
+}
+
+void Log::write_batch(std::vector<Pending> batch) {
+  ChainLink link = head();
+  std::string lines;
+  for (const auto& pending : batch) append_line(pending.members, link, lines);
+  const auto written = commit(lines);
+  if (written) {
+    // The log is durable whether or not its head could be stored; a stale head is only older.
+    const auto stored = db_.set_audit_head({link, size_});
+    const std::lock_guard lock(mutex_);
+    head_ = link;
+    condition_ = stored;
+  } else {
+    const std::lock_guard lock(mutex_);
+    condition_ = written;
+  }
+  post_([batch = std::move(batch), written] {
+    for (const auto& pending : batch)
+      if (pending.durable) pending.durable(written);
+  });
+}
+
+Result<void> Log::commit(const std::string& lines) {
+  auto written = write_all(file_, lines);
+  if (written && ::fdatasync(file_) != 0) written = system_error("sync the audit log");
+  if (written) {
+    size_ += static_cast<std::int64_t>(lines.size());
+    return ok();
+  }
+  // Nobody is told of these lines, so none may stay: a half-written one would break the chain.
+  if (::ftruncate(file_, size_) != 0) return system_error("cut the audit log back");
+  return written;
+}
+
+}  // namespace badged::audit

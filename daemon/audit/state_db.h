@@ -1,0 +1,46 @@
+// state_dir/state.db: the little that must survive a restart. SQLite in WAL mode.
+//
+// Today: the head of the audit log, and each agent's epoch. The file carries a version; a newer one
+// is refused, a damaged one is named and never replaced. Thread-safe (SQLite's serialized mode).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/audit/line.h"
+
+struct sqlite3;
+
+namespace badged::audit {
+
+// Where the last acknowledged line ends: `offset` is the file's length up to and with its newline.
+struct StoredHead {
+  ChainLink link;
+  std::int64_t offset = 0;
+};
+
+class StateDb {
+ public:
+  static Result<std::unique_ptr<StateDb>> open(const std::string& path);
+  // For readers beside a running or dead daemon (`badgectl audit verify`): changes nothing.
+  static Result<std::unique_ptr<StateDb>> open_read_only(const std::string& path);
+  ~StateDb();
+
+  Result<std::optional<StoredHead>> audit_head() const;
+  // Not synced to disk by itself: the log is, first. So after a power cut the stored head may be
+  // older than the log, never newer.
+  Result<void> set_audit_head(const StoredHead& head);
+
+  // 0 until an agent's tokens were revoked for the first time.
+  Result<std::int64_t> agent_epoch(const std::string& agent) const;
+
+ private:
+  explicit StateDb(sqlite3* db) : db_(db) {}
+  Result<void> prepare_schema();
+  Error error(const char* doing) const;
+  sqlite3* db_;
+};
+
+}  // namespace badged::audit

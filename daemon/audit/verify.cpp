@@ -1,0 +1,179 @@
+#include "daemon/audit/verify.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
+#include <sstream>
+
+#include "attest/jose/jws.h"
+#include "attest/json/strict.h"
+#include "daemon/audit/checkpoint.h"
+#include "daemon/audit/limits.h"
+#include "daemon/audit/state_db.h"
+
+namespace badged::audit {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxJwksFile = 64 * 1024;
+constexpr std::string_view kCheckpointMark = R"(,"kind":"checkpoint",)";
+
+// A line without its newline; false at the end. A line that is too long ends the reading as damage.
+enum class Next { line, end, torn, too_long };
+Next next_line(std::istream& in, std::string& line) {
+  line.clear();
+  char c = 0;
+  while (in.get(c)) {
+    if (c == '\n') return Next::line;
+    line += c;
+    if (line.size() > limits::kMaxLine) return Next::too_long;
+  }
+  return line.empty() ? Next::end : Next::torn;
+}
+
+std::optional<attest::Jwks> load_keys(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string text(kMaxJwksFile, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  auto keys = attest::Jwks::parse(text);
+  if (!keys) return std::nullopt;
+  return std::move(*keys);
+}
+
+class Verification {
+ public:
+  explicit Verification(std::optional<attest::Jwks> keys) : keys_(std::move(keys)) {}
+
+  // False at the first break.
+  bool follow(const std::string& line) {
+    if (auto good = follow_line(line, verdict.head); !good) return broken(good.error().what);
+    ++verdict.lines;
+    recent_.push_back(verdict.head);
+    if (recent_.size() > limits::kCheckpointReach) recent_.pop_front();
+    if (head && verdict.head.seq == head->link.seq) {
+      head_seen_ = true;
+      if (verdict.head.hash != head->link.hash)
+        return broken("line with seq " + std::to_string(head->link.seq) +
+                      " is not the one that was acknowledged: the file was rewritten");
+    }
+    if (line.find(kCheckpointMark) != std::string::npos) return checkpoint(line);
+    return true;
+  }
+
+  bool broken(std::string why) {
+    if (verdict.problem.empty()) verdict.problem = std::move(why);
+    return false;
+  }
+
+  void finish(bool torn, bool complete) {
+    if (head && complete && !head_seen_ && head->link.seq > 0)
+      broken("the tail was cut: the last acknowledged line has seq " +
+             std::to_string(head->link.seq) + ", the file ends at " +
+             std::to_string(verdict.head.seq));
+    // While badged runs, a line may be half written at the moment of reading.
+    if (torn && !head) broken("the last line is torn");
+    if (!head) verdict.not_checked.push_back("tail");
+    if (unsigned_) verdict.not_checked.push_back("checkpoint signatures");
+    verdict.intact = verdict.problem.empty();
+  }
+
+  Verdict verdict;
+  std::optional<StoredHead> head;  // of a live file
+
+ private:
+  bool checkpoint(const std::string& line) {
+    if (!keys_) {
+      unsigned_ = true;
+      return true;
+    }
+    const auto good = check_checkpoint(
+        line, [this](std::uint64_t seq) { return hash_of(seq); }, *keys_);
+    if (!good && good.error().code == Errc::not_found) {
+      unsigned_ = true;  // a key that has left the JWKS since
+      return true;
+    }
+    if (!good) return broken(good.error().what);
+    ++verdict.checkpoints;
+    return true;
+  }
+
+  std::optional<Digest> hash_of(std::uint64_t seq) const {
+    if (recent_.empty() || seq < recent_.front().seq || seq > recent_.back().seq)
+      return std::nullopt;
+    return recent_[seq - recent_.front().seq].hash;
+  }
+
+  std::optional<attest::Jwks> keys_;
+  std::deque<ChainLink> recent_;
+  bool head_seen_ = false;
+  bool unsigned_ = false;
+};
+
+Result<std::optional<StoredHead>> live_head(const fs::path& path) {
+  const auto db_path = path.parent_path() / "state.db";
+  if (path.filename() != "audit.jsonl" || !fs::exists(db_path)) return std::optional<StoredHead>{};
+  const auto db = StateDb::open_read_only(db_path.string());
+  if (!db) return db.error();
+  return (*db)->audit_head();
+}
+
+// "time":"…" of a line as seconds since 1970; lines are in the order of time but for clock steps.
+std::optional<std::int64_t> time_of(std::string_view line) {
+  constexpr std::string_view mark = R"("time":")";
+  const auto at = line.find(mark);
+  if (at == std::string_view::npos) return std::nullopt;
+  std::istringstream text(std::string(line.substr(at + mark.size(), 19)));
+  std::tm utc{};
+  text >> std::get_time(&utc, "%Y-%m-%dT%H:%M:%S");
+  if (text.fail()) return std::nullopt;
+  return std::int64_t{::timegm(&utc)};
+}
+
+}  // namespace
+
+Result<Verdict> verify_file(const std::string& path, const std::string& jwks_file) {
+  // The head first: what is acknowledged while the file is read only makes the file longer.
+  const auto head = live_head(fs::absolute(path));
+  if (!head) return head.error();
+  std::ifstream in(path, std::ios::binary);
+  if (!in)
+    return fail(Errc::unavailable, "read " + path + ": it cannot be opened",
+                "run as root, or give the path of a copy");
+  fs::path keys = jwks_file;
+  if (keys.empty() && *head) keys = fs::absolute(path).parent_path() / "publish" / "jwks.json";
+  Verification verification(keys.empty() ? std::nullopt : load_keys(keys));
+  verification.head = *head;
+  std::string line;
+  auto next = next_line(in, line);
+  bool unbroken = true;
+  for (; unbroken && next == Next::line; next = unbroken ? next_line(in, line) : next)
+    unbroken = verification.follow(line);
+  if (next == Next::too_long) unbroken = verification.broken("a line is too long to be ours");
+  verification.finish(next == Next::torn, unbroken);
+  return verification.verdict;
+}
+
+Result<std::vector<std::string>> tail(const std::string& path, std::int64_t since_unix,
+                                      std::size_t limit) {
+  std::ifstream in(path, std::ios::binary | std::ios::ate);
+  if (!in) return fail(Errc::unavailable, "read " + path + ": it cannot be opened");
+  const auto size = static_cast<std::int64_t>(in.tellg());
+  const auto begin = std::max<std::int64_t>(0, size - std::int64_t{limits::kMaxTailBytes});
+  in.seekg(begin);
+  std::string line;
+  if (begin > 0) next_line(in, line);  // the rest of a line that began before
+  std::vector<std::string> lines;
+  while (next_line(in, line) == Next::line)
+    if (time_of(line).value_or(since_unix) >= since_unix) lines.push_back(line);
+  const auto most = std::min(limit, limits::kMaxTailLines);
+  if (lines.size() > most)
+    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(most));
+  return lines;
+}
+
+}  // namespace badged::audit

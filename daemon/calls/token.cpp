@@ -1,0 +1,225 @@
+// POST /v1/token: RFC 6749 4.4 (client_credentials). The client authenticates by being the process.
+#include <boost/json.hpp>
+
+#include "attest/jose/base64url.h"
+#include "attest/jose/jws.h"
+#include "attest/json/strict.h"
+#include "daemon/await.h"
+#include "daemon/calls/authorization_details.h"
+#include "daemon/calls/recording.h"
+#include "daemon/calls/table.h"
+#include "daemon/journal.h"
+#include "keystore/random.h"
+#include "keystore/sha256.h"
+
+namespace badged::calls {
+namespace {
+
+using boost::asio::awaitable;
+using tokens::SessionPtr;
+
+std::vector<std::string> split_scope(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(' '), text.size());
+    if (end > 0) out.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+Result<policy::Ask> read_ask(const front::Request& request) {
+  policy::Ask ask;
+  for (const auto& field : request.fields) {
+    if (field.name == "audience") ask.audiences.push_back(field.value);
+    if (field.name == "resource") ask.resources.push_back(field.value);
+  }
+  if (const auto scope = request.get("scope")) {
+    ask.scope = split_scope(*scope);
+    ask.scope_given = true;
+  }
+  if (const auto type = request.get("token_type")) {
+    if (*type != "DPoP" && *type != "Bearer")
+      return fail(Errc::malformed, "token_type must be DPoP or Bearer");
+    ask.token_type = *type == "DPoP" ? policy::TokenType::dpop : policy::TokenType::bearer;
+  }
+  if (const auto details = request.get("authorization_details")) {
+    auto parsed = parse_authorization_details(*details);
+    if (!parsed) return parsed.error();
+    ask.details = std::move(*parsed);
+  }
+  return ask;
+}
+
+policy::Standing standing_of(Service& service) {
+  if (const auto step = service.clock.look())
+    service.recorder.write(audit::Entry("finding")
+                               .text("reason", "clock-stepped")
+                               .number("milliseconds", step->count()),
+                           {});
+  auto state = service.store.state();
+  return {service.store.custody(),
+          state.condition,
+          std::move(state.message),
+          std::move(state.hint),
+          service.config.keystore.i_accept_software_keys,
+          service.clock.trustworthy()};
+}
+
+// What signs a token: a key in locked memory, or the store's issuer key.
+struct Signer {
+  const tokens::IssuingKey* memory = nullptr;
+  std::optional<keystore::StoredKey> stored;
+  std::string encoded_header;
+};
+
+Result<Signer> signer_for(Service& service, keystore::Custody custody, std::int64_t now) {
+  if (custody == keystore::Custody::tpm) {
+    const auto issuer = service.store.issuer();
+    if (!issuer) return issuer.error();
+    auto header =
+        attest::encoded_header(tokens::token_header(attest::thumbprint(issuer->public_key)));
+    return Signer{nullptr, *issuer, std::move(header)};
+  }
+  const auto* key = service.issuing_keys.current(now);
+  if (key == nullptr)
+    return fail(Errc::unavailable, "sign a token: no issuing key is within its time",
+                "the key store must be ready for a new issuing key: see `badgectl status`");
+  return Signer{key, std::nullopt, key->encoded_header};
+}
+
+awaitable<Result<Signature>> sign(Service& service, const Signer& signer, const Digest& digest,
+                                  keystore::Caller caller) {
+  if (signer.memory != nullptr) co_return signer.memory->key.sign(digest);
+  co_return co_await await_answer<Result<Signature>>(
+      service.io, [&](Answer<Result<Signature>> done) {
+        service.store.sign(signer.stored->id, digest, caller, std::move(done));
+      });
+}
+
+struct Minted {
+  std::string token;
+  std::string jti;
+  std::int64_t issued_at = 0;
+  std::int64_t expires_at = 0;
+};
+
+awaitable<Result<Minted>> mint(Context context, const policy::Grant& grant,
+                               const tokens::Session& session) {
+  auto& service = context.service;
+  Minted minted;
+  minted.issued_at = unix_now();
+  minted.expires_at = minted.issued_at + grant.lifetime.count();
+  std::array<std::uint8_t, 16> random{};
+  keystore::fill_random(random);
+  minted.jti = attest::base64url(random);
+  const auto signer = signer_for(service, grant.custody, minted.issued_at);
+  if (!signer) co_return signer.error();
+  const auto epoch = service.epochs.of(session.agent());
+  if (!epoch) co_return epoch.error();
+  const auto payload = tokens::token_payload(
+      {service.host, grant, session, minted.jti, context.exchange.correlation_id, minted.issued_at,
+       minted.expires_at, *epoch, context.caller->executable_digest});
+  minted.token = signer->encoded_header;
+  attest::append_base64url(minted.token, as_bytes(payload));
+  const auto signature = co_await sign(service, *signer, keystore::sha256(as_bytes(minted.token)),
+                                       context.exchange.process->facts().uid);
+  if (!signature) co_return signature.error();
+  attest::append_signature(minted.token, *signature);
+  co_return minted;
+}
+
+audit::Entry token_entry(const Context& context, const policy::Grant& grant,
+                         const tokens::Session& session, const Minted& minted) {
+  auto entry = entry_about("token", context);
+  entry.text("jti", minted.jti).text("audience", grant.audience);
+  entry.text("scope", tokens::joined(grant.scope)).number("exp", minted.expires_at);
+  entry.text("tier", agents::to_string(grant.tier)).text("session", session.id());
+  entry.text("token_type", policy::to_string(grant.token_type));
+  entry.text("custody", keystore::to_string(session.custody()));
+  return entry;
+}
+
+front::Response token_answer(const Context& context, const std::string& head,
+                             std::int64_t expires_in) {
+  return answer(head + std::to_string(expires_in) + '}', context.exchange.correlation_id);
+}
+
+// Why a token cannot be made now: to the journal whole, to the caller as temporarily_unavailable.
+awaitable<front::Response> not_now(Context context, Error error) {
+  if (error.code == Errc::changed && context.exchange.process->ended())
+    co_return problem({401, "invalid_client", "the process ended or started another program", {}},
+                      context.exchange.correlation_id);
+  co_return co_await deny(context, "denial", to_string(error.code), error.what, unavailable(error));
+}
+
+awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPtr session) {
+  auto& service = context.service;
+  const auto& limits = service.policy.rules.limits.of(grant.tier);
+  if (!service.token_rates[session->agent()].take(limits.tokens, tokens::RateBucket::Clock::now()))
+    co_return co_await deny(
+        context, "denial", "token-rate", "the agent asks for tokens too often",
+        {429, "temporarily_unavailable", "this agent asks for new tokens too often",
+         "use a token until half of its life is over", 1});
+  auto minted = co_await mint(context, grant, *session);
+  if (!minted) co_return co_await not_now(context, minted.error());
+  if (session->ended())
+    co_return co_await not_now(context, fail(Errc::changed, "the session ended meanwhile"));
+  const auto recorded = co_await durable(service, token_entry(context, grant, *session, *minted));
+  if (!recorded) {
+    log(Level::error, recorded.error().what, context.exchange.correlation_id);
+    co_return problem(unavailable(recorded.error()), context.exchange.correlation_id);
+  }
+  auto head = tokens::answer_head(minted->token, grant);
+  const auto response = token_answer(context, head, minted->expires_at - minted->issued_at);
+  if (!session->ended()) {
+    if (grant.token_type == policy::TokenType::dpop)
+      session->remember({minted->token, grant.urls, minted->expires_at});
+    session->cache(
+        {tokens::cache_key(grant), std::move(head), minted->issued_at, minted->expires_at});
+  }
+  co_return response;
+}
+
+}  // namespace
+
+awaitable<front::Response> token(Context context) {
+  auto& service = context.service;
+  const auto& request = context.exchange.request;
+  if (*request.get("grant_type") != "client_credentials")
+    co_return co_await deny(
+        context, "denial", "unsupported_grant_type", "another grant_type",
+        {400, "unsupported_grant_type", "only grant_type=client_credentials is served", {}});
+  const auto ask = read_ask(request);
+  if (!ask)
+    co_return co_await deny(
+        context, "denial", "malformed", ask.error().what,
+        {400,
+         ask.error().code == Errc::refused ? "invalid_authorization_details" : "invalid_request",
+         ask.error().what, ask.error().hint});
+  auto decision = policy::decide(*context.caller->record, *ask, standing_of(service),
+                                 service.policy.rules.limits);
+  if (const auto* denial = std::get_if<policy::Denial>(&decision))
+    co_return co_await deny(
+        context, "denial", policy::to_string(denial->code), denial->reason,
+        {status_of(denial->code), policy::to_string(denial->code), denial->description,
+         denial->hint, denial->code == policy::DenialCode::temporarily_unavailable ? 5 : 0});
+  auto& grant = std::get<policy::Grant>(decision);
+  auto session = service.sessions.find(*context.exchange.process, *context.caller->record);
+  if (session != nullptr && session->custody() == grant.custody && !request.no_cache) {
+    const auto now = unix_now();
+    if (const auto* cached = session->cached(tokens::cache_key(grant), now)) {
+      ++service.recorder.use(session->id(), session->agent()).cached_tokens;
+      co_return token_answer(context, cached->body_head, cached->expires_at - now);
+    }
+  }
+  if (session == nullptr || session->custody() != grant.custody) {
+    auto opened = co_await service.sessions.open(context.exchange.process, context.caller->record,
+                                                 grant.custody);
+    if (!opened) co_return co_await not_now(context, opened.error());
+    session = std::move(*opened);
+  }
+  co_return co_await issue(context, std::move(grant), std::move(session));
+}
+
+}  // namespace badged::calls

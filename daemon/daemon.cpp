@@ -1,0 +1,380 @@
+#include "daemon/daemon.h"
+
+#include <grp.h>
+#include <sys/stat.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <csignal>
+
+#include "attest/jose/jws.h"
+#include "daemon/agents/report.h"
+#include "daemon/audit/checkpoint.h"
+#include "daemon/await.h"
+#include "daemon/calls/admin_peer.h"
+#include "daemon/calls/recording.h"
+#include "daemon/front/listener.h"
+#include "daemon/journal.h"
+#include "daemon/tokens/limits.h"
+#include "keystore/files.h"
+#include "keystore/memory_key.h"
+#include "keystore/sha256.h"
+
+namespace badged {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using namespace std::chrono_literals;
+
+// A TPM that has to make its keys takes longer; badged then serves what needs none and says so.
+constexpr auto kStoreStart = 20s;
+constexpr int kCheckpointEvery = 60;  // ticks of a second
+
+template <class T>
+T must(Result<T> result) {
+  return std::move(result).value();
+}
+
+void must(Result<void> result) {
+  result.value();
+}
+
+std::unique_ptr<keystore::Store> open_store(const config::Config& config) {
+  const auto directory = config.state_dir + "/keys";
+  if (config.keystore.kind == config::StoreKind::software)
+    return keystore::open_software_store(directory);
+  return keystore::open_tpm_store({config.keystore.tcti, directory});
+}
+
+tokens::Host host_of(const config::Config& config) {
+  return {config.issuer, config.trust_domain, config.host};
+}
+
+void make_state_directory(const std::string& path) {
+  for (auto slash = path.find('/', 1); slash != std::string::npos;
+       slash = path.find('/', slash + 1))
+    ::mkdir(path.substr(0, slash).c_str(), 0755);  // one that stands is checked by its user below
+  must(keystore::prepare_private_directory(path));
+}
+
+}  // namespace
+
+namespace calls {
+std::int64_t unix_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+}  // namespace calls
+
+Daemon::Daemon(config::Config config)
+    : config_(std::move(config)),
+      terminate_(io_, SIGTERM, SIGINT),
+      hangup_(io_, SIGHUP),
+      ticker_(io_),
+      store_change_(io_, asio::steady_timer::time_point::max()) {
+  std::signal(SIGPIPE, SIG_IGN);
+  make_state_directory(config_.state_dir);
+  keystore::reserve_locked_memory(tokens::limits::kLockedMemory);
+  state_ = must(audit::StateDb::open(config_.state_dir + "/state.db"));
+  audit::Recovery recovery;
+  log_ = must(audit::Log::open(
+      config_.state_dir + "/audit.jsonl", *state_,
+      [this](std::function<void()> work) { asio::post(io_, std::move(work)); }, recovery));
+  recorder_ = std::make_unique<audit::Recorder>(*log_);
+  for (const auto& found : recovery.findings) {
+    warn(found);
+    finding("audit-log", found);
+  }
+  load_records_at_start();
+  if (config_.keystore.kind == config::StoreKind::software)
+    warn("the key store is SOFTWARE, for development only: every token says so");
+  must(keystore::prepare_private_directory(config_.state_dir + "/keys"));
+  store_ = open_store(config_);
+  store_->on_state([this](const keystore::StoreState& state) {
+    asio::post(io_, [this, state] { note_store_state(state); });
+  });
+  census_ = std::make_unique<peers::Census>(io_);
+  admissions_ = std::make_unique<calls::Admissions>(io_);
+  epochs_ = std::make_unique<tokens::Epochs>(*state_);
+  const tokens::KeySchedule schedule{config_.tokens.jwks_cache, config_.tokens.issuing_key_lifetime,
+                                     agents::kMaxDuration};
+  issuing_keys_ = std::make_unique<tokens::IssuingKeys>(
+      io_, *store_, config_.state_dir + "/keys/issuing.json", schedule);
+  publisher_ =
+      std::make_unique<tokens::Publisher>(host_of(config_), config_.state_dir + "/publish");
+  sessions_ = std::make_unique<tokens::Sessions>(
+      io_, *store_, [this](const tokens::Session& session, const char* why) {
+        recorder_->write(audit::Entry("session-end")
+                             .text("agent", session.agent())
+                             .text("session", session.id())
+                             .text("reason", why),
+                         {});
+      });
+  service_.reset(new calls::Service{io_,
+                                    config_,
+                                    *store_,
+                                    *census_,
+                                    policy_,
+                                    *admissions_,
+                                    *sessions_,
+                                    *issuing_keys_,
+                                    *publisher_,
+                                    *epochs_,
+                                    *log_,
+                                    *recorder_,
+                                    clock_,
+                                    host_of(config_),
+                                    [this](const std::string& who) { return reload(who); },
+                                    [this] { return server_->counts(); },
+                                    warnings_,
+                                    calls::unix_now(),
+                                    {}});
+  server_ = std::make_unique<front::Server>(
+      io_, *census_, calls::shapes(),
+      front::Hooks{
+          [this](front::Exchange exchange) {
+            return calls::dispatch(*service_, std::move(exchange));
+          },
+          [this](const peers::ProcessFacts& facts) { return policy_.records->knows(facts); },
+          [this](peers::Refusal refusal, std::uint32_t uid, std::string id) {
+            return calls::refused(*service_, std::move(refusal), uid, std::move(id));
+          },
+          [](const std::string& text) { log(Level::warning, text); }});
+}
+
+Daemon::~Daemon() = default;
+
+int Daemon::run() {
+  const auto keep = [this](std::exception_ptr failure) {
+    if (failure && !failure_) failure_ = failure;
+    if (failure) io_.stop();
+  };
+  asio::co_spawn(io_, start(), keep);
+  io_.run();
+  if (failure_) std::rethrow_exception(failure_);
+  return 0;
+}
+
+awaitable<void> Daemon::start() {
+  const auto keep = [this](std::exception_ptr failure) {
+    if (failure && !failure_) failure_ = failure;
+    if (failure) io_.stop();
+  };
+  terminate_.async_wait([this, keep](boost::system::error_code error, int) {
+    if (!error) asio::co_spawn(io_, stop(), keep);
+  });
+  asio::co_spawn(io_, hangup_loop(), keep);
+  recorder_->write(audit::Entry("start").text("host", config_.host), {});
+  co_await wait_for_store();
+  co_await keep_issuing_keys(calls::unix_now());
+  if (stopping_) co_return;
+  open_sockets();
+  census_->start_sweeping();
+  asio::co_spawn(io_, tick_loop(), keep);
+  const auto state = store_->state();
+  manager_.ready(state.condition == keystore::Condition::ready
+                     ? "serving " + std::to_string(policy_.records->records().size()) + " agents"
+                     : "key store " + std::string(to_string(state.condition)) + ": " +
+                           state.message);
+  log(Level::info, "ready: " + std::to_string(policy_.records->records().size()) +
+                       " agents, key store " + to_string(state.condition));
+}
+
+awaitable<void> Daemon::wait_for_store() {
+  asio::steady_timer deadline(io_, kStoreStart);
+  deadline.async_wait([this](boost::system::error_code error) {
+    if (!error) store_change_.cancel();
+  });
+  if (store_->state().condition == keystore::Condition::starting) {
+    boost::system::error_code ignored;
+    co_await store_change_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
+void Daemon::note_store_state(const keystore::StoreState& state) {
+  store_change_.cancel();
+  const bool ready = state.condition == keystore::Condition::ready;
+  const auto text = "key store " + std::string(to_string(state.condition)) +
+                    (state.message.empty() ? "" : ": " + state.message) +
+                    (state.hint.empty() ? "" : " (" + state.hint + ")");
+  log(ready ? Level::info : Level::warning, text);
+  finding("key-store-" + std::string(to_string(state.condition)), state.message);
+  manager_.status(ready ? "serving" : text);
+}
+
+void Daemon::load_records_at_start() {
+  policy_.rules = config_.tiers;
+  const auto accounts = agents::host_accounts();
+  auto report = agents::load_directory(config_.agents_dir, policy_.rules, *accounts);
+  policy_.records = std::move(report.good);
+  policy_.problems = std::move(report.problems);
+  for (const auto& problem : policy_.problems) {
+    log(Level::warning, agents::to_text(problem));
+    if (problem.severity == agents::Severity::error)
+      finding("bad-record", problem.file + ':' + std::to_string(problem.at.line) + ':' +
+                                std::to_string(problem.at.column) + ": " + problem.message);
+  }
+}
+
+calls::ReloadResult Daemon::reload(const std::string& who) {
+  calls::ReloadResult result;
+  auto config = config::load_config(config_.file);
+  result.problems = std::move(config.problems);
+  const auto rules = config.config ? config.config->tiers : policy_.rules;
+  const auto accounts = agents::host_accounts();
+  auto report = agents::load_directory(config_.agents_dir, rules, *accounts);
+  result.problems.insert(result.problems.end(), report.problems.begin(), report.problems.end());
+  result.agents = policy_.records->records().size();
+  policy_.problems = result.problems;
+  for (const auto& problem : result.problems) log(Level::warning, agents::to_text(problem));
+  if (agents::has_errors(result.problems)) {
+    log(Level::error, "reload by " + who + " refused: the records in force stay");
+    return result;
+  }
+  const auto before = policy_;
+  policy_.rules = rules;
+  policy_.records = std::move(report.good);
+  result.changed = true;
+  result.agents = policy_.records->records().size();
+  // A session was opened under its record; under another record it would carry what is gone.
+  sessions_->retain([&](const tokens::Session& session) {
+    const auto now = policy_.records->find(session.agent());
+    return now != nullptr && agents::record_json(*now, policy_.rules.limits) ==
+                                 agents::record_json(session.record(), before.rules.limits);
+  });
+  std::erase_if(service_->token_rates, [this](const auto& entry) {
+    return policy_.records->find(entry.first) == nullptr;
+  });
+  clock_.accept();
+  log(Level::info, "reloaded by " + who + ": " + std::to_string(result.agents) + " agents");
+  return result;
+}
+
+void Daemon::open_sockets() {
+  const auto* group = ::getgrnam(calls::kAdminGroup);
+  if (group == nullptr)
+    warn(
+        "there is no group badged-admin: the admin socket is root's alone (make the group with "
+        "`systemd-sysusers` or `groupadd --system badged-admin`, then restart)");
+  const front::SocketPlan agent{"agent", config_.agent_socket, 0666, 0755, std::nullopt};
+  front::SocketPlan admin{"admin", config_.admin_socket, 0600, 0700, std::nullopt};
+  if (group != nullptr) admin = {"admin", config_.admin_socket, 0660, 0750, group->gr_gid};
+  for (const auto& [plan, kind] :
+       {std::pair(admin, front::Socket::admin), std::pair(agent, front::Socket::agent)}) {
+    auto passed = must(front::adopt_socket(plan));
+    auto listener = passed ? std::move(*passed) : must(front::bind_socket(plan));
+    must(peers::prepare_listener(listener.get()));
+    server_->listen(kind, std::move(listener));
+  }
+}
+
+awaitable<void> Daemon::tick_loop() {
+  boost::system::error_code error;
+  while (!stopping_) {
+    ticker_.expires_after(1s);
+    co_await ticker_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (!stopping_) co_await tick(calls::unix_now());
+  }
+}
+
+awaitable<void> Daemon::tick(std::int64_t now) {
+  manager_.alive();
+  server_->sweep();
+  sessions_->sweep();
+  admissions_->sweep();
+  recorder_->flush(audit::Recorder::Clock::now());
+  if (const auto step = clock_.look())
+    finding("clock-stepped", std::to_string(step->count()) + " milliseconds");
+  co_await keep_issuing_keys(now);
+  if (++ticks_since_checkpoint_ < kCheckpointEvery) co_return;
+  ticks_since_checkpoint_ = 0;
+  co_await checkpoint();
+}
+
+awaitable<void> Daemon::keep_issuing_keys(std::int64_t now) {
+  if (store_->state().condition != keystore::Condition::ready) co_return;
+  const auto opened = issuing_keys_open_ ? ok() : co_await issuing_keys_->open(now);
+  if (!opened) {
+    log(Level::error, opened.error().what);
+    manager_.status(opened.error().what);
+    co_return;
+  }
+  auto changed = co_await issuing_keys_->rotate(now);
+  if (!changed) {
+    log(Level::error, "rotate the issuing key: " + changed.error().what);
+    co_return;
+  }
+  if (issuing_keys_open_ && !*changed) co_return;
+  issuing_keys_open_ = true;
+  if (const auto published = publisher_->refresh(*issuing_keys_, *store_); !published)
+    log(Level::error, published.error().what);
+}
+
+awaitable<void> Daemon::checkpoint() {
+  const auto head = log_->head();
+  const auto issuer = store_->issuer();
+  if (head.seq == 0 || head.seq == last_checkpoint_ || !issuer) co_return;
+  auto jws = audit::checkpoint_signing_input(config_.issuer, attest::thumbprint(issuer->public_key),
+                                             head, calls::unix_now());
+  const auto digest = keystore::sha256(as_bytes(jws));
+  const auto signature =
+      co_await await_answer<Result<Signature>>(io_, [&](Answer<Result<Signature>> done) {
+        store_->sign(issuer->id, digest, keystore::kOwnWork, std::move(done));
+      });
+  if (!signature) co_return log(Level::warning, "sign the audit head: " + signature.error().what);
+  attest::append_signature(jws, *signature);
+  const auto written = co_await calls::durable(*service_, audit::checkpoint_entry(head, jws));
+  if (!written) log(Level::error, written.error().what);
+  // The checkpoint's own line needs no other one.
+  last_checkpoint_ = log_->head().seq == head.seq + 1 ? head.seq + 1 : head.seq;
+}
+
+awaitable<void> Daemon::hangup_loop() {
+  boost::system::error_code error;
+  while (!stopping_) {
+    co_await hangup_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (error || stopping_) co_return;
+    manager_.reloading();
+    const auto result = reload("SIGHUP");
+    recorder_->write(audit::Entry("reload")
+                         .text("by", "SIGHUP")
+                         .text("result", result.changed ? "changed" : "refused")
+                         .number("agents", static_cast<std::int64_t>(result.agents))
+                         .number("problems", static_cast<std::int64_t>(result.problems.size())),
+                     {});
+    manager_.ready(result.changed ? "serving " + std::to_string(result.agents) + " agents"
+                                  : "serving the records from before: the last reload was refused");
+  }
+}
+
+awaitable<void> Daemon::stop() {
+  if (stopping_) co_return;
+  stopping_ = true;
+  manager_.stopping();
+  log(Level::info, "stopping");
+  co_await server_->stop();
+  sessions_->end_all("stop");
+  recorder_->flush(audit::Recorder::Clock::now(), true);
+  co_await calls::durable(*service_, audit::Entry("stop").text("host", config_.host));
+  co_await checkpoint();
+  hangup_.cancel();
+  ticker_.cancel();
+  store_change_.cancel();
+  census_->stop();
+  io_.stop();
+}
+
+void Daemon::warn(std::string text) {
+  log(Level::warning, text);
+  warnings_.push_back(std::move(text));
+}
+
+void Daemon::finding(std::string_view reason, std::string_view detail) {
+  recorder_->write(audit::Entry("finding").text("reason", reason).text("detail", detail), {});
+}
+
+}  // namespace badged

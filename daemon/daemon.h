@@ -1,0 +1,88 @@
+// The daemon as a whole: builds every part, in the order in which they stand on each other, runs,
+// and stops in order.
+//
+// One io_context thread (the one that calls run()) has all sockets and state. The key store, the
+// audit log and the peers' workers have threads of their own and answer by callback.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/agents/record_set.h"
+#include "daemon/audit/log.h"
+#include "daemon/audit/recorder.h"
+#include "daemon/audit/state_db.h"
+#include "daemon/calls/service.h"
+#include "daemon/calls/table.h"
+#include "daemon/clock_watch.h"
+#include "daemon/config/config.h"
+#include "daemon/front/server.h"
+#include "daemon/manager.h"
+#include "daemon/peers/census.h"
+#include "daemon/tokens/issuing_keys.h"
+#include "daemon/tokens/publish.h"
+#include "daemon/tokens/sessions.h"
+#include "keystore/store.h"
+
+namespace badged {
+
+class Daemon {
+ public:
+  // Throws ErrorException for what keeps badged from starting: the error says what to do.
+  explicit Daemon(config::Config config);
+  ~Daemon();
+
+  // Until SIGTERM or SIGINT. 0 after an orderly stop.
+  int run();
+
+ private:
+  boost::asio::awaitable<void> start();
+  boost::asio::awaitable<void> wait_for_store();
+  boost::asio::awaitable<void> tick_loop();
+  boost::asio::awaitable<void> tick(std::int64_t now);
+  boost::asio::awaitable<void> keep_issuing_keys(std::int64_t now);
+  boost::asio::awaitable<void> checkpoint();
+  boost::asio::awaitable<void> hangup_loop();
+  boost::asio::awaitable<void> stop();
+  calls::ReloadResult reload(const std::string& who);
+  void load_records_at_start();
+  void open_sockets();
+  void note_store_state(const keystore::StoreState& state);
+  void warn(std::string text);
+  void finding(std::string_view reason, std::string_view detail);
+
+  config::Config config_;
+  boost::asio::io_context io_{1};
+  Manager manager_;
+  std::vector<std::string> warnings_;
+  ClockWatch clock_;
+  calls::Policy policy_;
+  std::unique_ptr<audit::StateDb> state_;
+  std::unique_ptr<audit::Log> log_;
+  std::unique_ptr<audit::Recorder> recorder_;
+  std::unique_ptr<keystore::Store> store_;
+  std::unique_ptr<peers::Census> census_;
+  std::unique_ptr<calls::Admissions> admissions_;
+  std::unique_ptr<tokens::Epochs> epochs_;
+  std::unique_ptr<tokens::IssuingKeys> issuing_keys_;
+  std::unique_ptr<tokens::Publisher> publisher_;
+  std::unique_ptr<tokens::Sessions> sessions_;
+  std::unique_ptr<calls::Service> service_;
+  std::unique_ptr<front::Server> server_;
+  boost::asio::signal_set terminate_;
+  boost::asio::signal_set hangup_;
+  boost::asio::steady_timer ticker_;
+  boost::asio::steady_timer store_change_;
+  bool issuing_keys_open_ = false;
+  bool stopping_ = false;
+  int ticks_since_checkpoint_ = 0;
+  std::uint64_t last_checkpoint_ = 0;  // seq up to which nothing new needs a signature
+  std::exception_ptr failure_;         // of start(): what keeps badged from running
+};
+
+}  // namespace badged

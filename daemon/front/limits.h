@@ -1,0 +1,46 @@
+// Limits of what strangers may send and hold, each with its reason.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace badged::front::limits {
+
+using namespace std::chrono_literals;
+
+// Header section of a request: an HTTP client of ours sends 200 bytes; 8 KiB is what servers take.
+inline constexpr std::size_t kMaxHeader = 8 * 1024;
+// Header fields: bounds the work per byte.
+inline constexpr std::size_t kMaxHeaderFields = 64;
+// Body: a token exchange carries a subject token (16 KiB) and details (8 KiB), form-encoded.
+inline constexpr std::size_t kMaxBody = 64 * 1024;
+// Fields of one form or JSON object; twice what any call knows.
+inline constexpr std::size_t kMaxFields = 32;
+// One decoded field: the largest is an access token or authorization_details.
+inline constexpr std::size_t kMaxField = 16 * 1024;
+
+// Connections in all: each costs a descriptor and at most 4 kB.
+inline constexpr std::size_t kMaxConnections = 16384;
+// Of those, kept for callers that have a record, and for admins: strangers cannot use them up.
+inline constexpr std::size_t kKeptForListed = 4096;
+inline constexpr std::size_t kKeptForAdmins = 64;
+// One uid without a record has no business with more; one user may own 65,536 sub-uids, so the
+// global cap above holds too.
+inline constexpr std::size_t kMaxPerStrangerUid = 64;
+// One listed uid: a busy agent's connection pool, ten thousand idle ones included.
+inline constexpr std::size_t kMaxPerListedUid = 12000;
+
+// Accepted in one turn before others get theirs.
+inline constexpr int kMaxAcceptBurst = 64;
+
+// From a request's first byte to its last, and for the answer to be taken: local callers need
+// microseconds; a stopped process must not hold buffers.
+inline constexpr auto kRequestDeadline = 10s;
+inline constexpr auto kAnswerDeadline = 10s;
+// A stranger's connection that says nothing.
+inline constexpr auto kStrangerIdle = 30s;
+// At stop: what is in flight may finish.
+inline constexpr auto kStopDeadline = 5s;
+
+}  // namespace badged::front::limits

@@ -1,0 +1,225 @@
+#include "daemon/front/server.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "attest/jose/base64url.h"
+#include "daemon/front/connection.h"
+#include "keystore/random.h"
+
+namespace badged::front {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+// After accept() failed for want of descriptors or memory: long enough for something to be closed.
+constexpr auto kAcceptPause = 100ms;
+// A refused client may still be writing its request; closing at once would reset it.
+constexpr auto kLinger = 2s;
+constexpr std::size_t kMaxLingering = 256;
+
+std::optional<std::uint32_t> peer_uid(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  return credentials.uid;
+}
+
+Response overloaded() {
+  Response response;
+  response.status = 503;
+  response.retry_after = 1;
+  response.no_store = true;
+  response.correlation_id = new_correlation_id();
+  response.body =
+      R"({"error":"temporarily_unavailable","error_description":"too many connections","hint":)"
+      R"("close idle connections of this user, then try again","correlation_id":")" +
+      response.correlation_id + "\"}";
+  return response;
+}
+
+}  // namespace
+
+std::string new_correlation_id() {
+  std::array<std::uint8_t, 12> bytes{};
+  keystore::fill_random(bytes);
+  return attest::base64url(bytes);
+}
+
+struct Server::Listener {
+  Listener(asio::io_context& io, peers::OwnedFd fd, Socket which)
+      : descriptor(io, fd.release()), pause(io), kind(which) {}
+  asio::posix::stream_descriptor descriptor;
+  asio::steady_timer pause;
+  Socket kind;
+  std::optional<peers::BootMoment> queue_was_empty;
+  bool starved = false;
+};
+
+Server::Server(asio::io_context& io, peers::Census& census, std::vector<CallShape> calls,
+               Hooks hooks)
+    : io_(io),
+      census_(census),
+      calls_(std::move(calls)),
+      hooks_(std::move(hooks)),
+      scratch_(limits::kMaxHeader + limits::kMaxBody) {}
+
+Server::~Server() = default;
+
+void Server::listen(Socket kind, peers::OwnedFd listener) {
+  auto made = std::make_shared<Listener>(io_, std::move(listener), kind);
+  listeners_.push_back(made);
+  asio::co_spawn(io_, accept_loop(made), [this](std::exception_ptr failure) {
+    if (failure) hooks_.trouble("accepting connections ended by an exception");
+  });
+}
+
+awaitable<void> Server::accept_loop(std::shared_ptr<Listener> listener) {
+  boost::system::error_code error;
+  while (!stopping_) {
+    co_await listener->descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                                             asio::redirect_error(asio::use_awaitable, error));
+    if (error || stopping_) co_return;
+    accept_burst(*listener);
+    if (!listener->starved) continue;
+    listener->pause.expires_after(kAcceptPause);
+    co_await listener->pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  }
+}
+
+void Server::accept_burst(Listener& listener) {
+  listener.starved = false;
+  for (int i = 0; i < limits::kMaxAcceptBurst; ++i) {
+    const auto before = peers::boot_now();
+    peers::OwnedFd fd(::accept4(listener.descriptor.native_handle(), nullptr, nullptr,
+                                SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (fd) {
+      ++counts_.accepted;
+      admit(listener, std::move(fd));
+    } else if (errno == EAGAIN) {
+      listener.queue_was_empty = before;
+      return;
+    } else if (errno != ECONNABORTED && errno != EINTR) {
+      hooks_.trouble(std::string("accept a connection: ") + std::strerror(errno));
+      listener.starved = true;
+      return;
+    }
+  }
+}
+
+bool Server::has_room(Socket kind, std::uint32_t uid, bool listed) const {
+  const auto total = counts_.connections;
+  const auto found = per_uid_.find(uid);
+  const auto of_uid = found == per_uid_.end() ? 0 : found->second;
+  if (kind == Socket::admin) return total < limits::kMaxConnections;
+  if (listed)
+    return total < limits::kMaxConnections - limits::kKeptForAdmins &&
+           of_uid < limits::kMaxPerListedUid;
+  return strangers_ < limits::kMaxConnections - limits::kKeptForAdmins - limits::kKeptForListed &&
+         total < limits::kMaxConnections - limits::kKeptForAdmins &&
+         of_uid < limits::kMaxPerStrangerUid;
+}
+
+void Server::admit(Listener& listener, peers::OwnedFd fd) {
+  // Before /proc is read for it: the cheapest bound on what one uid can cost us.
+  const auto uid = peer_uid(fd.get());
+  if (!uid) return;
+  if (!has_room(listener.kind, *uid, true)) return turn_away(std::move(fd), overloaded());
+  auto process = census_.admit(fd.get(), listener.queue_was_empty);
+  if (!process) {
+    ++refusing_;
+    asio::co_spawn(io_, refuse_peer(std::move(fd), process.error(), *uid),
+                   [this](std::exception_ptr failure) {
+                     if (failure) hooks_.trouble("refusing a peer ended by an exception");
+                     --refusing_;
+                   });
+    return;
+  }
+  const bool listed = listener.kind == Socket::admin || hooks_.is_listed((*process)->facts());
+  if (!has_room(listener.kind, *uid, listed)) return turn_away(std::move(fd), overloaded());
+  auto stream = peers::Stream::open(io_, std::move(fd), std::move(*process));
+  if (!stream) return hooks_.trouble(stream.error().what);
+  start(std::make_shared<Connection>(*this, std::move(*stream), listener.kind, listed));
+}
+
+awaitable<void> Server::refuse_peer(peers::OwnedFd fd, peers::Refusal why, std::uint32_t uid) {
+  turn_away(std::move(fd), co_await hooks_.refused(std::move(why), uid, new_correlation_id()));
+}
+
+void Server::turn_away(peers::OwnedFd fd, const Response& response) {
+  ++counts_.turned_away;
+  std::string bytes;
+  write_response(response, false, bytes);
+  // An answer of some hundred bytes fits the empty buffer of a new connection, or is not sent.
+  [[maybe_unused]] const auto sent =
+      ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::shutdown(fd.get(), SHUT_WR);
+  if (lingering_.size() >= kMaxLingering) lingering_.pop_front();
+  lingering_.push_back({std::move(fd), Clock::now() + kLinger});
+}
+
+void Server::start(std::shared_ptr<Connection> connection) {
+  ++counts_.connections;
+  ++per_uid_[connection->uid()];
+  if (!connection->listed()) ++strangers_;
+  connections_.push_back(connection);
+  connection->place = std::prev(connections_.end());
+  auto& running = *connection;
+  asio::co_spawn(io_, running.run(),
+                 [this, kept = std::move(connection)](std::exception_ptr failure) {
+                   if (failure) hooks_.trouble("a connection ended by an exception");
+                   forget(*kept);
+                 });
+}
+
+void Server::forget(Connection& connection) {
+  --counts_.connections;
+  if (!connection.listed()) --strangers_;
+  const auto found = per_uid_.find(connection.uid());
+  if (--found->second == 0) per_uid_.erase(found);
+  connections_.erase(connection.place);
+}
+
+void Server::sweep() {
+  const auto now = Clock::now();
+  for (const auto& connection : connections_)
+    if (connection->overdue(now)) connection->close();
+  while (!lingering_.empty() && lingering_.front().until <= now) lingering_.pop_front();
+}
+
+awaitable<void> Server::stop() {
+  stopping_ = true;
+  boost::system::error_code ignored;
+  for (const auto& listener : listeners_) {
+    listener->pause.cancel();
+    listener->descriptor.close(ignored);
+  }
+  // finish() may end a connection's coroutine before the loop has passed it.
+  const auto open = connections_;
+  for (const auto& connection : open) connection->finish();
+  asio::steady_timer tick(io_);
+  const auto deadline = Clock::now() + limits::kStopDeadline;
+  while (!connections_.empty() || refusing_ > 0) {
+    if (Clock::now() >= deadline)
+      for (const auto& connection : connections_) connection->close();
+    tick.expires_after(10ms);
+    co_await tick.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+  lingering_.clear();
+}
+
+Counts Server::counts() const {
+  return counts_;
+}
+
+}  // namespace badged::front

@@ -1,0 +1,47 @@
+// The bytes of a token (RFC 9068) and of the answer that carries it (RFC 6749 5.1). Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "daemon/policy/decision.h"
+#include "daemon/tokens/session.h"
+
+namespace badged::tokens {
+
+// What names this host in its tokens. Constant while the daemon runs.
+struct Host {
+  std::string issuer;
+  std::string trust_domain;
+  std::string name;
+};
+
+struct TokenClaims {
+  const Host& host;
+  const policy::Grant& grant;
+  const Session& session;
+  std::string_view jti;
+  std::string_view txn;
+  std::int64_t issued_at = 0;
+  std::int64_t expires_at = 0;
+  std::int64_t epoch = 0;
+  std::optional<Digest> executable_sha256;
+};
+
+// spiffe://TRUST-DOMAIN/host/HOST/agent/NAME
+std::string subject(const Host& host, std::string_view agent);
+
+// The claims as JSON. `cnf` is there unless the grant is a Bearer grant.
+std::string token_payload(const TokenClaims& claims);
+
+// {"access_token":…,"token_type":…,"scope":…,"expires_in": — a number and '}' complete it.
+std::string answer_head(std::string_view token, const policy::Grant& grant);
+
+// What makes two requests of one session ask for the same token.
+std::string cache_key(const policy::Grant& grant);
+
+std::string joined(const std::vector<std::string>& scope);
+
+}  // namespace badged::tokens

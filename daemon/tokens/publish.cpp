@@ -1,0 +1,78 @@
+#include "daemon/tokens/publish.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "daemon/peers/owned_fd.h"
+
+namespace badged::tokens {
+namespace {
+
+Error file_error(const std::string& path, const char* call) {
+  return fail(Errc::unavailable, "publish " + path + ": " + call + ": " + std::strerror(errno));
+}
+
+// A web server reads these while they are replaced: the old file or the new, never a part.
+Result<void> replace_public_file(const std::string& path, std::string_view content) {
+  const auto temporary = path + ".new";
+  const peers::OwnedFd file(
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (!file) return file_error(temporary, "open");
+  if (::fchmod(file.get(), 0644) != 0) return file_error(temporary, "chmod");
+  while (!content.empty()) {
+    const auto written = ::write(file.get(), content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return file_error(temporary, "write");
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (::fsync(file.get()) != 0) return file_error(temporary, "fsync");
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return file_error(path, "rename");
+  return ok();
+}
+
+// RFC 8414 2. The token endpoint is served on the agents' socket of each host; the URL names it for
+// clients that look for the member, nothing is served there by badged.
+std::string metadata_of(const Host& host) {
+  const boost::json::object document{{"issuer", host.issuer},
+                                     {"token_endpoint", host.issuer + "/v1/token"},
+                                     {"jwks_uri", host.issuer + "/jwks.json"},
+                                     {"grant_types_supported", {"client_credentials"}},
+                                     {"response_types_supported", boost::json::array{}},
+                                     {"token_endpoint_auth_methods_supported", {"none"}},
+                                     {"dpop_signing_alg_values_supported", {"ES256"}}};
+  return boost::json::serialize(document);
+}
+
+}  // namespace
+
+Publisher::Publisher(Host host, std::string directory)
+    : host_(std::move(host)), directory_(std::move(directory)), metadata_(metadata_of(host_)) {}
+
+Result<void> Publisher::refresh(const IssuingKeys& keys, const keystore::Store& store) {
+  auto published = keys.published();
+  if (const auto issuer = store.issuer()) {
+    attest::JwksKey key{attest::thumbprint(issuer->public_key),
+                        issuer->public_key,
+                        keystore::to_string(issuer->custody),
+                        {}};
+    if (!issuer->certification.attest.empty()) key.vouch = issuer->certification;
+    published.insert(published.begin(), std::move(key));
+  }
+  const attest::Jwks keys_now(std::move(published));
+  auto verifier = attest::TokenVerifier::create(keys_now);
+  if (!verifier) return verifier.error();
+  verifier_ = std::move(*verifier);
+  jwks_ = keys_now.to_json();
+  if (::mkdir(directory_.c_str(), 0755) != 0 && errno != EEXIST)
+    return file_error(directory_, "mkdir");
+  if (::chmod(directory_.c_str(), 0755) != 0) return file_error(directory_, "chmod");
+  if (auto done = replace_public_file(directory_ + "/jwks.json", jwks_); !done) return done;
+  return replace_public_file(directory_ + "/oauth-authorization-server", metadata_);
+}
+
+}  // namespace badged::tokens
