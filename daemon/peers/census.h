@@ -84,9 +84,14 @@ class Census {
   class Sweeper;
 
   PeerResult<Claim> claim(int connected_fd) const;
-  PeerResult<std::shared_ptr<Process>> known(const Claim& claim);
+  bool is_proven(int connected_fd, std::uint64_t start_ticks, int directory,
+                 std::optional<BootMoment> queue_was_empty) const;
+  PeerResult<std::shared_ptr<Process>> known(const std::shared_ptr<Process>& process,
+                                             const Claim& claim, int connected_fd,
+                                             std::optional<BootMoment> queue_was_empty);
   PeerResult<std::shared_ptr<Process>> meet(Claim claim, int connected_fd,
                                             std::optional<BootMoment> queue_was_empty);
+  PeerResult<ProcessFacts> gather(const Claim& claim, int directory) const;
   void sweep_some(std::size_t count);
   void forget_dead();
 
@@ -97,7 +102,7 @@ class Census {
   // Weak: a Process lives as long as a connection or a session holds it.
   std::map<pid_t, std::weak_ptr<Process>> processes_;
   pid_t sweep_at_ = 0;
-  std::unique_ptr<Sweeper> sweeper_;
+  std::shared_ptr<Sweeper> sweeper_;
 };
 
 }  // namespace badged::peers

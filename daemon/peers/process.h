@@ -10,9 +10,9 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "daemon/peers/owned_fd.h"
 #include "daemon/peers/peer.h"
@@ -21,10 +21,10 @@
 namespace badged::peers {
 
 // What exec replaces, as /proc/PID/stat shows it. Catches an exec that the maps descriptor misses
-// because a child made with CLONE_VM keeps the old memory alive.
+// because a child made with CLONE_VM keeps the old memory alive. All 0: no memory any more.
 struct MemoryLayout {
   std::uint64_t code_start = 0, code_end = 0, stack_start = 0, data_start = 0, data_end = 0;
-  std::uint64_t heap_start = 0, arguments_start = 0, environment_start = 0;
+  std::uint64_t heap_start = 0;
   bool operator==(const MemoryLayout&) const = default;
 };
 
@@ -38,14 +38,14 @@ class Process : public std::enable_shared_from_this<Process> {
   class Listening {
    public:
     Listening() = default;
-    Listening(Listening&& other) noexcept;
+    Listening(Listening&& other) noexcept = default;
     Listening& operator=(Listening&& other) noexcept;
     ~Listening();
 
    private:
     friend class Process;
     std::weak_ptr<Process> process_;
-    std::list<EndListener>::iterator at_;
+    std::shared_ptr<EndListener> listener_;
   };
 
   ~Process();
@@ -90,6 +90,7 @@ class Process : public std::enable_shared_from_this<Process> {
   struct Opened;  // what Census hands over
   Process(Opened opened);
   bool has_exited() const;
+  void watch_exit();
 
   ProcessFacts facts_;
   MemoryLayout layout_;
@@ -97,7 +98,7 @@ class Process : public std::enable_shared_from_this<Process> {
   OwnedFd maps_;
   OwnedFd stat_;
   std::unique_ptr<ExitWatch> watch_;
-  std::list<EndListener> listeners_;
+  std::vector<std::shared_ptr<EndListener>> listeners_;
   std::optional<Liveness> ended_;
   std::optional<Digest> digest_;
 };

@@ -37,8 +37,9 @@ class Stream {
   static PeerResult<Stream> open(boost::asio::io_context& io, OwnedFd fd,
                                  std::shared_ptr<Process> process);
 
-  // Reads what one sender sent, up to buffer.size() bytes. Refusals: foreign_message_sender (pid,
-  // uid or gid is not the process's), message_without_sender, passed_descriptor. After a refusal
+  // Reads what one sender sent, up to buffer.size() bytes. Refusals: foreign_message_sender,
+  // process_ids_changed (it sends under another uid or gid now; ends the process),
+  // message_without_sender, passed_descriptor. After a refusal
   // the buffer holds nothing of use, every later read gives the same refusal, and the owner closes.
   // A pid names the sender only while the process lives: after the whole request was read, call
   // process().check() before anything is done for it.
@@ -56,7 +57,14 @@ class Stream {
   void close();
 
  private:
+  struct SenderSeen {
+    bool present = false;
+    pid_t pid = 0;
+    uid_t uid = 0;
+    gid_t gid = 0;
+  };
   Stream(boost::asio::posix::stream_descriptor descriptor, std::shared_ptr<Process> process);
+  std::optional<PeerRefusal> judge(const SenderSeen& seen);
 
   boost::asio::posix::stream_descriptor descriptor_;
   std::shared_ptr<Process> process_;
