@@ -54,11 +54,10 @@ std::string to_text(const Diagnostic& problem) {
   return text;
 }
 
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kMaxQuoted = 80;
+std::string printable(std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "'";
-  for (unsigned char c : text.substr(0, kMaxQuoted)) {
+  std::string out;
+  for (unsigned char c : text) {
     if (c >= 0x20 && c < 0x7f) {
       out += static_cast<char>(c);
     } else {
@@ -67,8 +66,13 @@ std::string quoted(std::string_view text) {
       out += kHex[c & 15];
     }
   }
-  if (text.size() > kMaxQuoted) out += "...";
-  return out + "'";
+  return out;
+}
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kMaxQuoted = 80;
+  const char* end = text.size() > kMaxQuoted ? "...'" : "'";
+  return "'" + printable(text.substr(0, kMaxQuoted)) + end;
 }
 
 }  // namespace badged::agents

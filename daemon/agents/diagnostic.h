@@ -54,7 +54,9 @@ bool has_errors(const Diagnostics& problems);
 // "FILE:LINE:COLUMN: error: MESSAGE\n  hint: HINT\n"; without a hint its line is left out.
 std::string to_text(const Diagnostic& problem);
 
-// `text` in single quotes, cut at 80 bytes, anything but printable ASCII as \xHH.
+// `text` with anything but printable ASCII as \xHH.
+std::string printable(std::string_view text);
+// The same in single quotes, cut at 80 bytes.
 std::string quoted(std::string_view text);
 
 }  // namespace badged::agents

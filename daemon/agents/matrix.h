@@ -15,11 +15,11 @@ enum class Autonomy { low, medium, high, adaptive };
 enum class Access { public_read, internal_read, app_write, admin, infrastructure };
 enum class Tier { baseline, elevated, high_assurance };
 
-constexpr std::array kAutonomies{Autonomy::low, Autonomy::medium, Autonomy::high,
-                                 Autonomy::adaptive};
-constexpr std::array kAccesses{Access::public_read, Access::internal_read, Access::app_write,
-                               Access::admin, Access::infrastructure};
-constexpr std::array kTiers{Tier::baseline, Tier::elevated, Tier::high_assurance};
+inline constexpr std::array kAutonomies{Autonomy::low, Autonomy::medium, Autonomy::high,
+                                        Autonomy::adaptive};
+inline constexpr std::array kAccesses{Access::public_read, Access::internal_read, Access::app_write,
+                                      Access::admin, Access::infrastructure};
+inline constexpr std::array kTiers{Tier::baseline, Tier::elevated, Tier::high_assurance};
 
 // As written in records, tokens and documents: "app-write", "high-assurance".
 std::string_view to_string(Autonomy autonomy);

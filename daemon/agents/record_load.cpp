@@ -51,7 +51,7 @@ LoadReport load_directory(const std::string& directory, const TierRules& rules,
   std::vector<RecordPtr> records;
   std::size_t files = 0;
   for (const auto& name : *names) {
-    const std::string file = directory + "/" + name;
+    const std::string file = directory + "/" + printable(name);
     Reporter report(file, problems);
     if (!name.ends_with(".toml") || name.starts_with(".")) {
       report.warn({}, "not a record: its name does not end in .toml or starts with a dot",

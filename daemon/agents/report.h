@@ -10,7 +10,9 @@
 namespace badged::agents {
 
 // `badgectl agents validate DIR`: every problem, then one line with the verdict. Nobody should need
-// the exit code's meaning explained: 0 iff report.clean().
+// the exit code's meaning explained: 0 iff report.clean(). JSON:
+// {"directory","ok","files","good":[names],
+// "problems":[{"severity","file","line","column","message","hint"}]}.
 std::string validation_text(const LoadReport& report, std::string_view directory);
 std::string validation_json(const LoadReport& report, std::string_view directory);
 
@@ -19,7 +21,10 @@ std::string validation_json(const LoadReport& report, std::string_view directory
 std::string matrix_text(const RecordSet& records, const TierMap& map);
 std::string matrix_json(const RecordSet& records, const TierMap& map);
 
-// `badgectl agents list` and `agents show NAME`.
+// `badgectl agents list` and `agents show NAME`. JSON:
+// {"agents":[{"name","owner","tier","autonomy", "access","binding","match":{...}}]}; one agent has
+// all of its record besides, its "derivation", and for each of "grants" its "lifetime_seconds" and
+// "token_type".
 std::string list_text(const RecordSet& records);
 std::string list_json(const RecordSet& records);
 std::string record_text(const Record& record, const TierLimitTable& limits);

@@ -131,9 +131,8 @@ std::optional<toml::table> parse_toml(std::string_view text, std::size_t max_byt
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& e) {
-    // The parser's words quote the file: make them printable.
-    std::string what = quoted(e.description());
-    report.error(position_of(e.source()), "not TOML: " + what.substr(1, what.size() - 2),
+    // The parser's words quote the file.
+    report.error(position_of(e.source()), "not TOML: " + printable(e.description()),
                  "see https://toml.io; strings stand in double quotes, and a key may stand once");
   }
   return std::nullopt;

@@ -44,7 +44,7 @@ struct LoadedConfig {
 LoadedConfig parse_config(std::string_view text, std::string_view file,
                           std::string_view default_host);
 
-// Reads the file (at most 64 KiB, owned by root or this user, not writable by others).
+// Reads the file (at most 32 KiB, owned by root or this user, not writable by others).
 LoadedConfig load_config(const std::string& file);
 
 }  // namespace badged::config
