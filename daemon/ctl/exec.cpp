@@ -47,7 +47,7 @@ class Supervisor {
         return fail(Errc::internal, std::string("wait for the command: ") + std::strerror(errno));
       }
       if (entries[0].revents & POLLIN) take_signals();
-      relay_.step(entries.data() + 1, entries.size() - 1);
+      relay_.step(entries.data() + 1);
     }
     return *status_;
   }

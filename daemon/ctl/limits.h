@@ -22,6 +22,8 @@ constexpr std::size_t resource_body_bytes = 1024 * 1024;
 constexpr std::size_t resource_header_bytes = 256 * 1024;
 // exec: connections of CMD and its children at once; badged bounds them per uid as well.
 constexpr std::size_t relay_connections = 64;
+// exec: refused callers that may still read why; the oldest makes room.
+constexpr std::size_t relay_refused = 16;
 // exec: bytes in flight per direction of one connection.
 constexpr std::size_t relay_buffer_bytes = 16 * 1024;
 // exec: parents looked up from a caller to badgectl before the answer is "not ours".

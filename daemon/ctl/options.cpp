@@ -104,27 +104,34 @@ void collect_valued(const CLI::App& app, std::set<std::string>& valued) {
   for (const CLI::App* sub : below(app)) collect_valued(*sub, valued);
 }
 
-// Brings the verb (and the verb below it) to the front, so that options may precede it.
-std::vector<std::string> verbs_first(const CLI::App& app,
-                                     const std::vector<std::string>& arguments) {
+// The words of a command line with the verb (and the verb below it) brought to the front, so that
+// options may precede it.
+struct Words {
+  std::vector<std::string> words;
+  std::string unknown_verb;  // a first word that is none
+};
+
+Words verbs_first(const CLI::App& app, const std::vector<std::string>& arguments) {
   std::set<std::string> valued;
   collect_valued(app, valued);
-  std::vector<std::string> front, others;
+  Words result;
+  std::vector<std::string> others;
   const CLI::App* level = &app;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     bool option = word.size() > 1 && word[0] == '-';
     if (!option && level && !below(*level).empty()) {
-      front.push_back(word);
+      result.words.push_back(word);
       auto named = level->get_subcommands([&](const CLI::App* a) { return a->get_name() == word; });
       level = named.empty() ? nullptr : named.front();
+      if (!level && result.unknown_verb.empty()) result.unknown_verb = word;
       continue;
     }
     others.push_back(word);
     if (valued.contains(word) && i + 1 < arguments.size()) others.push_back(arguments[++i]);
   }
-  front.insert(front.end(), others.begin(), others.end());
-  return front;
+  result.words.insert(result.words.end(), others.begin(), others.end());
+  return result;
 }
 
 // What CLI11 cannot say about the part after "--". Empty: fine.
@@ -158,7 +165,8 @@ std::variant<Options, Stop> parse(std::vector<std::string> arguments,
   std::vector<std::string> tail(dashes == arguments.end() ? dashes : dashes + 1, arguments.end());
   bool json = std::find(head.begin(), head.end(), "--json") != head.end();
   try {
-    std::vector<std::string> words = verbs_first(app, head);
+    auto [words, unknown_verb] = verbs_first(app, head);
+    if (!unknown_verb.empty()) return Stop{2, "there is no verb " + unknown_verb, json};
     bool keeps_tail = !words.empty() && (words[0] == "exec" || words[0] == "curl");
     if (!keeps_tail && !tail.empty()) {  // "--" then only ends the options: -name may follow
       words.push_back("--");

@@ -39,16 +39,6 @@ std::string base_directory(const std::string& runtime_dir) {
   return usable ? runtime_dir : "/tmp";
 }
 
-// A short answer in HTTP, so that the refused client says something better than "hung up".
-void refuse(int fd, const char* status, const std::string& body) {
-  std::string answer =
-      std::string("HTTP/1.1 ") + status +
-      "\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
-      std::to_string(body.size()) + "\r\n\r\n" + body;
-  [[maybe_unused]] ssize_t n =
-      ::send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 std::optional<ucred> peer_of(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -139,11 +129,35 @@ void Relay::wait_for(std::vector<pollfd>& entries) const {
     entries.push_back({client ? c.client.get() : -1, client, 0});
     entries.push_back({badged ? c.badged.get() : -1, badged, 0});
   }
+  for (const Fd& fd : refused_) entries.push_back({fd.get(), POLLIN, 0});
 }
 
-void Relay::step(const pollfd* entries, std::size_t count) {
-  std::size_t known = std::min(connections_.size(), (count - 1) / 2);
-  for (std::size_t i = 0; i < known; ++i) {
+// A short answer in HTTP, so that the refused client says something better than "hung up".
+void Relay::refuse(Fd client, const char* status, const std::string& body) {
+  std::string answer =
+      std::string("HTTP/1.1 ") + status +
+      "\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body;
+  [[maybe_unused]] ssize_t n =
+      ::send(client.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  ::shutdown(client.get(), SHUT_WR);
+  if (refused_.size() >= limits::relay_refused) refused_.erase(refused_.begin());
+  refused_.push_back(std::move(client));
+}
+
+void Relay::drain_refused(const pollfd* entries) {
+  for (std::size_t i = 0; i < refused_.size(); ++i) {
+    char scrap[4096];
+    if (entries[i].revents == 0) continue;
+    ssize_t n = ::recv(refused_[i].get(), scrap, sizeof scrap, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN)) refused_[i].close();
+  }
+  std::erase_if(refused_, [](const Fd& fd) { return !fd; });
+}
+
+void Relay::step(const pollfd* entries) {
+  drain_refused(entries + 1 + 2 * connections_.size());
+  for (std::size_t i = 0; i < connections_.size(); ++i) {
     Connection& c = connections_[i];
     short client = entries[1 + 2 * i].revents, badged = entries[2 + 2 * i].revents;
     if (client & (POLLIN | POLLHUP | POLLERR)) read_client(c);
@@ -165,12 +179,12 @@ void Relay::accept_one() {
   if (!client) return;
   std::optional<ucred> peer = peer_of(client.get());
   if (!peer || peer->uid != ::geteuid() || !descends(peer->pid, ::getpid()))
-    return refuse(client.get(), "403 Forbidden", not_ours);
+    return refuse(std::move(client), "403 Forbidden", not_ours);
   sockaddr_un address;
   Fd badged(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!badged || !address_of(daemon_socket_, address) ||
       ::connect(badged.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    return refuse(client.get(), "503 Service Unavailable", no_daemon);
+    return refuse(std::move(client), "503 Service Unavailable", no_daemon);
   Connection made;
   made.client = std::move(client);
   made.badged = std::move(badged);

@@ -46,7 +46,7 @@ class Relay {
 
   // Appends what to wait for; step() then takes the same entries with their results.
   void wait_for(std::vector<pollfd>& entries) const;
-  void step(const pollfd* entries, std::size_t count);
+  void step(const pollfd* entries);
 
  private:
   struct Direction {
@@ -62,6 +62,8 @@ class Relay {
   };
 
   void accept_one();
+  void refuse(Fd client, const char* status, const std::string& body);
+  void drain_refused(const pollfd* entries);
   static void read_client(Connection& connection);
   static void read_badged(Connection& connection);
   static void write_to(Fd& fd, Direction& direction, bool& broken);
@@ -70,6 +72,7 @@ class Relay {
   int listener_;
   std::string daemon_socket_;
   std::vector<Connection> connections_;
+  std::vector<Fd> refused_;  // answered; kept until they hang up, so that they can read the answer
 };
 
 }  // namespace badged::ctl

@@ -1,0 +1,516 @@
+"""badgectl as a process: verbs, exit codes, JSON, hints, and what it does to curl and to commands.
+
+BADGECTL names the program (ctest sets it).
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import tiny_badged  # noqa: E402
+
+BADGECTL = os.environ.get("BADGECTL", "badgectl")
+TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2VjcmV0LXRva2Vu"
+PROOF = "eyJ0eXAiOiJkcG9wK2p3dCJ9.e30.cHJvb2Y"
+REFUSAL = {"error": "unauthorized_client", "error_description": "no record matches this process",
+           "hint": "ask the admin of this host", "correlation_id": "c0ffee"}
+
+
+class WithBadged(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="ctl-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.table = {
+            ("POST", "/v1/token"): (200, {"access_token": TOKEN, "token_type": "DPoP",
+                                          "expires_in": 300, "scope": "a b"}, {}),
+            ("POST", "/v1/proof"): (200, {"dpop": PROOF}, {}),
+            ("GET", "/v1/whoami"): (200, {"process": {"pid": 1}, "agent": {"name": "bot", "grants": [
+                {"audience": "https://other.example/", "urls": ["https://other.example/"]}]}}, {}),
+        }
+        self.agent = tiny_badged.unix(self.dir + "/agent.sock", self.table)
+        self.admin = tiny_badged.unix(self.dir + "/admin.sock", self.table)
+        for server in (self.agent, self.admin):
+            self.addCleanup(server.server_close)
+            self.addCleanup(server.shutdown)
+        self.environment = dict(os.environ, BADGED_SOCKET=self.dir + "/agent.sock",
+                                BADGED_ADMIN_SOCKET=self.dir + "/admin.sock", LC_ALL="C",
+                                XDG_RUNTIME_DIR=self.dir)
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+            self.environment.pop(name, None)
+
+    def run_it(self, *arguments, stdin="", env=None):
+        return subprocess.run([BADGECTL, *arguments], input=stdin, capture_output=True, text=True,
+                              timeout=60, env={**self.environment, **(env or {})})
+
+    def one_object(self, result):
+        self.assertEqual(result.stdout.count("\n"), 1, result.stdout)
+        return json.loads(result.stdout)
+
+    def answer(self, method, path, status, body, **headers):
+        self.table[(method, path)] = (status, body, {k.replace("_", "-"): v for k, v in headers.items()})
+
+    def resource(self, table):
+        server = tiny_badged.loopback(table)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server
+
+
+class Token(WithBadged):
+    def test_prints_the_bare_token(self):
+        result = self.run_it("token", "--audience", "https://a.example/?x=1&y", "--scope", "a", "--scope", "b")
+        self.assertEqual((result.returncode, result.stdout), (0, TOKEN + "\n"), result.stderr)
+        self.assertEqual(self.agent.seen[0]["body"], "grant_type=client_credentials"
+                         "&audience=https%3A%2F%2Fa.example%2F%3Fx%3D1%26y&scope=a%20b")
+
+    def test_json_is_the_whole_answer(self):
+        result = self.run_it("--json", "token", "--audience", "https://a.example/")
+        self.assertEqual(self.one_object(result)["expires_in"], 300)
+
+    def test_options_may_stand_before_the_verb(self):
+        result = self.run_it("--audience", "token", "--json", "token")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("audience=token", self.agent.seen[0]["body"])
+
+    def test_fresh_asks_past_the_cache(self):
+        self.run_it("token", "--audience", "a", "--fresh")
+        self.assertEqual(self.agent.seen[0]["headers"]["cache-control"], "no-cache")
+
+    def test_a_refusal_is_exit_1_with_reason_hint_and_correlation_id(self):
+        self.answer("POST", "/v1/token", 403, REFUSAL)
+        result = self.run_it("token", "--audience", "a", "--json")
+        self.assertEqual(result.returncode, 1)
+        answer = self.one_object(result)
+        self.assertEqual((answer["error"], answer["correlation_id"]), ("unauthorized_client", "c0ffee"))
+        self.assertIn("no record matches", result.stderr)
+        self.assertIn('binding = "unit"', answer["hint"])
+        self.assertIn("c0ffee", result.stderr)
+
+    def test_the_correlation_id_may_come_from_the_header(self):
+        self.answer("POST", "/v1/token", 400, {"error": "invalid_scope"}, X_Correlation_Id="abc123")
+        self.assertEqual(self.one_object(self.run_it("token", "--audience", "a", "--json"))
+                         ["correlation_id"], "abc123")
+
+    def test_busy_is_exit_5_and_unusable_is_exit_4(self):
+        self.answer("POST", "/v1/token", 503, {"error": "temporarily_unavailable"}, Retry_After="1")
+        self.assertEqual(self.run_it("token", "--audience", "a").returncode, 5)
+        self.answer("POST", "/v1/token", 503, {"error": "temporarily_unavailable"})
+        self.assertEqual(self.run_it("token", "--audience", "a").returncode, 4)
+
+    def test_no_daemon_is_exit_4_with_a_hint(self):
+        result = self.run_it("token", "--audience", "a", "--json", "--socket", self.dir + "/none")
+        self.assertEqual(result.returncode, 4)
+        self.assertIn("is badged running", self.one_object(result)["hint"])
+
+    def test_a_dead_socket_is_exit_4(self):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self.dir + "/dead")
+        listener.close()
+        result = self.run_it("token", "--audience", "a", "--socket", self.dir + "/dead")
+        self.assertEqual(result.returncode, 4)
+        self.assertIn("nothing listens", result.stderr)
+
+    def test_an_answer_that_is_not_json_is_exit_4(self):
+        self.answer("POST", "/v1/token", 200, b"<html>", Content_Type="text/html")
+        self.assertEqual(self.run_it("token", "--audience", "a").returncode, 4)
+
+    def test_an_answer_without_end_is_bounded(self):
+        self.answer("POST", "/v1/token", 200, b'{"a":"' + b"x" * (9 << 20) + b'"}')
+        result = self.run_it("token", "--audience", "a", "--json")
+        self.assertEqual(result.returncode, 4)
+        self.assertLess(len(result.stdout), 1000)
+
+    def test_terminal_escapes_in_an_answer_are_defused(self):
+        self.answer("POST", "/v1/token", 403, {"error": "x", "error_description": "a\x1b[31mb"})
+        self.assertNotIn("\x1b", self.run_it("token", "--audience", "a").stderr)
+
+
+class Usage(WithBadged):
+    def test_wrong_usage_is_exit_2(self):
+        for words in ((), ("token",), ("frobnicate",), ("token", "--audience", "a", "--nope"),
+                      ("agents",), ("whoami", "--pid", "x"), ("exec",), ("exec", "--"), ("evidence",),
+                      ("revoke", "--jti", "x"), ("audit", "tail", "--limit", "0"), ("agents", "new")):
+            with self.subTest(words=words):
+                result = self.run_it("--json", *words)
+                self.assertEqual(result.returncode, 2, result.stderr)
+                self.assertEqual(self.one_object(result)["error"], "usage")
+
+    def test_help_is_a_result(self):
+        result = self.run_it("--help")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("Exit codes", result.stdout)
+
+    def test_a_full_standard_output_is_exit_4(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([BADGECTL, "token", "--audience", "a"], stdout=full,
+                                    stderr=subprocess.PIPE, env=self.environment, timeout=60)
+        self.assertEqual(result.returncode, 4)
+
+
+class Proof(WithBadged):
+    def ask(self, *more, stdin=TOKEN + "\n", token_file="-"):
+        return self.run_it("proof", "--method", "POST", "--url", "https://a.example/x",
+                           "--token-file", token_file, *more, stdin=stdin)
+
+    def test_hands_the_token_over_and_prints_the_proof(self):
+        result = self.ask("--nonce", "n1")
+        self.assertEqual((result.returncode, result.stdout), (0, PROOF + "\n"), result.stderr)
+        self.assertEqual(json.loads(self.agent.seen[0]["body"]),
+                         {"method": "POST", "url": "https://a.example/x", "access_token": TOKEN, "nonce": "n1"})
+
+    def test_a_token_file_that_is_missing_empty_or_huge_is_exit_3(self):
+        self.assertEqual(self.ask(token_file=self.dir + "/none").returncode, 3)
+        self.assertEqual(self.ask(stdin="\n").returncode, 3)
+        self.assertEqual(self.ask(stdin="x" * 20000).returncode, 3)
+        self.assertEqual(self.ask(token_file=self.dir).returncode, 3)
+        self.assertEqual(self.agent.seen, [])
+
+    def test_a_bad_method_is_exit_3(self):
+        self.assertEqual(self.run_it("proof", "--method", "G T", "--url", "https://a/", "--token-file", "-",
+                                     stdin=TOKEN).returncode, 3)
+
+
+class Seeing(WithBadged):
+    def test_whoami_says_what_badged_sees(self):
+        self.answer("GET", "/v1/whoami", 200, {
+            "process": {"pid": 42, "uid": 990, "gid": 990, "executable": "/usr/bin/python3.11",
+                        "unit": "bot.service", "invocation_id": "ab" * 16},
+            "agent": {"name": "bot", "tier": "elevated", "cell": {"autonomy": "medium", "access": "app-write"},
+                      "binding": "unit", "derivation": ["medium x app-write is elevated"],
+                      "grants": [{"audience": "https://a.example/", "scope": ["x", "y"]}]}})
+        result = self.run_it("whoami")
+        self.assertEqual(result.returncode, 0)
+        for word in ("42", "bot.service", "elevated", "medium x app-write is elevated", "x y"):
+            self.assertIn(word, result.stdout)
+
+    def test_whoami_of_a_pid_asks_the_admin_socket_and_names_the_rule(self):
+        self.answer("GET", "/v1/whoami", 200, {
+            "process": {"pid": 7}, "match": {"record": None, "first_failed_rule": "uid is 1000",
+                                             "satisfied_by": "running as uid 990"}})
+        result = self.run_it("whoami", "--pid", "7")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(self.admin.seen[0]["target"], "/v1/whoami?pid=7")
+        self.assertIn("uid is 1000", result.stdout)
+        self.assertIn("running as uid 990", result.stdout)
+
+    def test_identity_prints_the_pem(self):
+        pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+        self.answer("GET", "/v1/identity", 200, {"ak_pem": pem, "ak_name": "000b", "custody": "tpm"})
+        self.assertEqual(self.run_it("identity").stdout, pem)
+        self.assertEqual(self.one_object(self.run_it("identity", "--json"))["ak_name"], "000b")
+
+    def test_status_and_agents_read_well(self):
+        self.answer("GET", "/v1/status", 200, {
+            "version": "0.1.0", "issuer": "https://i.example", "keystore": {"kind": "software",
+            "condition": "ready", "message": "software keys", "custody": "software"},
+            "agents": {"good": 1, "problems": [{"file": "b.toml", "line": 3, "column": 5,
+                                                "message": "unknown key", "hint": "remove it"}]},
+            "warnings": ["no group badged-admin"]})
+        out = self.run_it("status").stdout
+        for word in ("software keys", "b.toml:3:5: unknown key", "hint: remove it", "no group badged-admin"):
+            self.assertIn(word, out)
+        self.answer("GET", "/v1/agents", 200, {"agents": [{"name": "bot", "tier": "baseline"}]})
+        self.assertIn("bot", self.run_it("agents", "list").stdout)
+        self.answer("GET", "/v1/agents/bot", 200, {"name": "bot", "grants": [{"audience": "https://a/"}]})
+        self.assertIn("audience: https://a/", self.run_it("agents", "show", "bot").stdout)
+        self.assertEqual(self.run_it("agents", "show", "ghost").returncode, 1)
+        self.assertEqual(self.run_it("agents", "show", "../x").returncode, 3)
+
+    def test_reload_names_the_bad_file(self):
+        self.answer("POST", "/v1/reload", 409, {"error": "invalid_records", "error_description": "kept the old set",
+                    "problems": [{"file": "b.toml", "line": 3, "column": 5, "message": "unknown key", "hint": "h"}]})
+        result = self.run_it("reload")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("b.toml:3:5: unknown key", result.stderr)
+        self.assertEqual(self.one_object(self.run_it("reload", "--json"))["problems"][0]["line"], 3)
+        self.answer("POST", "/v1/reload", 200, {"changed": True, "agents": 2})
+        self.assertIn("2 agents", self.run_it("reload").stdout)
+
+    def test_audit_tail_prints_lines_as_they_are(self):
+        self.answer("GET", "/v1/audit", 200, {"lines": ['{"prev":"0","seq":1}', '{"seq":2}']})
+        result = self.run_it("audit", "tail", "--since", "1700000000")
+        self.assertEqual(result.stdout, '{"prev":"0","seq":1}\n{"seq":2}\n')
+        self.assertEqual(self.admin.seen[0]["target"], "/v1/audit?limit=100&since=1700000000")
+        self.assertEqual(self.run_it("audit", "tail", "--since", "yesterday").returncode, 3)
+
+
+class Curl(WithBadged):
+    """Against a real resource server on loopback, through the real curl."""
+
+    def call(self, server, path, *more, verb=()):
+        return self.run_it("curl", *verb, "--audience", "https://a.example/", server.origin + path, "--", "-sS", *more)
+
+    def test_sends_token_and_proof(self):
+        server = self.resource({("GET", "/api"): (200, {"ok": True}, {})})
+        result = self.call(server, "/api?q=1")
+        self.assertEqual((result.returncode, result.stdout), (0, '{"ok": true}'), result.stderr)
+        headers = server.seen[0]["headers"]
+        self.assertEqual((headers["authorization"], headers["dpop"]), ("DPoP " + TOKEN, PROOF))
+        asked = json.loads(self.agent.seen[-1]["body"])
+        self.assertEqual((asked["method"], asked["url"]), ("GET", server.origin + "/api?q=1"))
+
+    def test_nothing_secret_is_in_argv_or_environment(self):
+        wrapper = os.path.join(self.dir, "bin")
+        os.mkdir(wrapper)
+        with open(wrapper + "/curl", "w") as script:
+            script.write('#!/bin/sh\nprintf "%s\\n" "$@" >"$WATCH/argv"\nenv >"$WATCH/env"\nexec ' +
+                         shutil.which("curl") + ' "$@"\n')
+        os.chmod(wrapper + "/curl", 0o755)
+        server = self.resource({("GET", "/"): (200, {}, {})})
+        result = self.run_it("curl", server.origin + "/", "--", "-s",
+                             env={"PATH": wrapper + ":" + os.environ["PATH"], "WATCH": self.dir})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for name in ("argv", "env"):
+            with open(os.path.join(self.dir, name)) as file:
+                text = file.read()
+            self.assertNotIn(TOKEN, text)
+            self.assertNotIn(PROOF, text)
+
+    def test_retries_once_with_the_servers_nonce(self):
+        def answer(seen):
+            if seen["headers"]["dpop"] == PROOF:
+                return (401, {"error": "use_dpop_nonce"}, {"DPoP-Nonce": "fresh-nonce",
+                        "WWW-Authenticate": 'DPoP error="use_dpop_nonce"'})
+            return (200, {"ok": True}, {})
+        def proof(seen):
+            return (200, {"dpop": PROOF + ("2" if json.loads(seen["body"]).get("nonce") == "fresh-nonce" else "")}, {})
+        self.table[("POST", "/v1/proof")] = proof
+        server = self.resource({("GET", "/api"): answer})
+        result = self.call(server, "/api")
+        self.assertEqual((result.returncode, result.stdout), (0, '{"ok": true}'), result.stderr)
+        self.assertEqual(len(server.seen), 2)
+
+    def test_a_nonce_loop_stops_after_one_retry(self):
+        server = self.resource({("GET", "/api"): (401, {"error": "use_dpop_nonce"}, {
+            "DPoP-Nonce": "again", "WWW-Authenticate": 'DPoP error="use_dpop_nonce"'})})
+        result = self.call(server, "/api")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(len(server.seen), 2)
+        self.assertIn("use_dpop_nonce", result.stdout)
+
+    def test_refuses_redirects(self):
+        server = self.resource({("GET", "/api"): (302, b"moved", {"Location": "http://127.0.0.1:1/"})})
+        result = self.call(server, "/api", verb=("--json",))
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(self.one_object(result)["error"], "redirect_refused")
+
+    def test_the_proofs_method_follows_curls_options(self):
+        server = self.resource({(m, "/api"): (200, {}, {}) for m in ("GET", "POST", "PUT", "HEAD", "DELETE")})
+        with open(self.dir + "/body", "w") as file:
+            file.write("x")
+        for more, method in ((("-d", "a=1"), "POST"), (("-XDELETE",), "DELETE"), (("-I",), "HEAD"),
+                             (("-T", self.dir + "/body"), "PUT"), (("-G", "-d", "a=1"), "GET"),
+                             (("-si", "-H", "X: y"), "GET"), (("--json", "{}", "-X", "PUT"), "PUT")):
+            with self.subTest(more=more):
+                self.assertEqual(self.call(server, "/api", *more).returncode, 0)
+                self.assertEqual(json.loads(self.agent.seen[-1]["body"])["method"], method)
+                self.assertEqual(server.seen[-1]["method"], method)
+
+    def test_refuses_options_that_would_carry_the_token_elsewhere(self):
+        for more in (("-L",), ("--location",), ("http://127.0.0.1:1/",), ("-K", "f"), ("--next",), ("-v",),
+                     ("--url", "x"), ("-H", "Authorization: x"), ("-H", "dpop: x"), ("-H", "@f"), ("-d", "@-"),
+                     ("-T", "-"), ("-sL",), ("-x", "p"), ("-o",), ("--trace", "f")):
+            with self.subTest(more=more):
+                result = self.run_it("curl", "http://127.0.0.1:1/", "--", *more)
+                self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertEqual(self.agent.seen, [])
+
+    def test_refuses_urls_that_curl_and_a_proof_read_differently(self):
+        for url in ("ftp://a/", "a.example/", "http://u:p@a/", "http://a/#f", "http://a/ b", 'http://a/"', "http://"):
+            with self.subTest(url=url):
+                self.assertEqual(self.run_it("curl", url).returncode, 3)
+
+    def test_exit_codes_follow_the_resource(self):
+        for status, code in ((200, 0), (204, 0), (401, 1), (404, 1), (500, 4), (503, 5), (429, 5)):
+            with self.subTest(status=status):
+                server = self.resource({("GET", "/"): (status, {"s": status}, {})})
+                self.assertEqual(self.call(server, "/").returncode, code)
+
+    def test_an_unreachable_resource_is_exit_4(self):
+        self.assertEqual(self.run_it("curl", "http://127.0.0.1:1/", "--", "-s").returncode, 4)
+
+    def test_json_wraps_the_answer(self):
+        server = self.resource({("GET", "/"): (403, {"no": 1}, {})})
+        result = self.call(server, "/", verb=("--json",))
+        self.assertEqual(result.returncode, 1)
+        answer = self.one_object(result)
+        self.assertEqual((answer["status"], answer["body"]), (403, '{"no": 1}'))
+
+    def test_a_large_body_passes_through(self):
+        server = self.resource({("GET", "/"): (200, b"x" * (5 << 20), {})})
+        self.assertEqual(len(self.call(server, "/").stdout), 5 << 20)
+
+    def test_curlrc_is_ignored(self):
+        with open(self.dir + "/.curlrc", "w") as file:
+            file.write("location\nverbose\n")
+        server = self.resource({("GET", "/"): (200, {}, {})})
+        result = self.run_it("curl", server.origin + "/", "--", "-s", env={"HOME": self.dir})
+        self.assertNotIn(TOKEN, result.stderr)
+
+    def test_without_audience_takes_the_one_grant_that_covers_the_url(self):
+        server = self.resource({("GET", "/in/x"): (200, {}, {})})
+        self.answer("GET", "/v1/whoami", 200, {"agent": {"grants": [
+            {"audience": "https://one.example/", "urls": [server.origin + "/in"]},
+            {"audience": "https://two.example/", "urls": [server.origin + "/i", server.origin + "/other/"]}]}})
+        self.assertEqual(self.run_it("curl", server.origin + "/in/x", "--", "-s").returncode, 0)
+        tokens = [s["body"] for s in self.agent.seen if s["target"] == "/v1/token"]
+        self.assertIn("audience=https%3A%2F%2Fone.example%2F", tokens[0])
+
+    def test_a_bearer_token_goes_without_proof(self):
+        self.answer("POST", "/v1/token", 200, {"access_token": TOKEN, "token_type": "Bearer"})
+        server = self.resource({("GET", "/"): (200, {}, {})})
+        self.assertEqual(self.call(server, "/").returncode, 0)
+        self.assertEqual(server.seen[0]["headers"]["authorization"], "Bearer " + TOKEN)
+        self.assertNotIn("dpop", server.seen[0]["headers"])
+
+
+ASK = textwrap.dedent("""
+    import os, socket, sys
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1] if len(sys.argv) > 1 else os.environ["BADGED_SOCKET"])
+    s.sendall(b"GET /v1/whoami HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+    answer = b""
+    while True:
+        part = s.recv(65536)
+        if not part: break
+        answer += part
+    print(answer.split(b" ")[1].decode())
+""")
+
+
+class Exec(WithBadged):
+    def python(self, code, *arguments, **more):
+        return self.run_it("exec", "--", sys.executable, "-c", code, *arguments, **more)
+
+    def test_the_exit_code_is_the_commands(self):
+        self.assertEqual(self.run_it("exec", "--", "sh", "-c", "exit 7").returncode, 7)
+        self.assertEqual(self.run_it("exec", "--", "true").returncode, 0)
+        self.assertEqual(self.run_it("exec", "--", "sh", "-c", "kill -9 $$").returncode, 137)
+
+    def test_a_command_that_does_not_exist_is_exit_4(self):
+        self.assertEqual(self.run_it("exec", "--", self.dir + "/none").returncode, 4)
+
+    def test_a_process_that_badged_refuses_starts_nothing(self):
+        self.answer("GET", "/v1/whoami", 403, REFUSAL)
+        result = self.run_it("exec", "--", "touch", self.dir + "/started")
+        self.assertEqual(result.returncode, 1)
+        self.assertFalse(os.path.exists(self.dir + "/started"))
+
+    def test_relays_for_the_command_and_its_children(self):
+        code = ASK + "\nimport subprocess\nif len(sys.argv) < 2: subprocess.run([sys.executable, '-c', " \
+               "sys.orig_argv[2], os.environ['BADGED_SOCKET']])\n"
+        result = self.python(code)
+        self.assertEqual(result.stdout.split(), ["200", "200"], result.stderr)
+
+    def test_badgectl_itself_works_below_it(self):
+        result = self.run_it("exec", "--", BADGECTL, "token", "--audience", "a")
+        self.assertEqual(result.stdout, TOKEN + "\n", result.stderr)
+
+    def test_relays_for_an_orphan(self):
+        code = textwrap.dedent("""
+            import os, sys
+            r, w = os.pipe()
+            if os.fork() == 0:
+                middle = os.getpid()
+                if os.fork() == 0:
+                    while os.getppid() == middle: os.sched_yield()
+                    code = sys.argv.pop()
+                    exec(code)
+                    sys.stdout.flush()
+                    os.close(w); os._exit(0)
+                os._exit(0)
+            os.wait(); os.close(w); os.read(r, 1)
+        """)
+        self.assertEqual(self.python(code, ASK).stdout.split(), ["200"])
+
+    def test_no_token_in_the_environment_and_a_private_socket(self):
+        code = "import os, json; p = os.environ['BADGED_SOCKET']; " \
+               "print(json.dumps([dict(os.environ), os.stat(p).st_mode, os.stat(os.path.dirname(p)).st_mode, p]))"
+        environment, mode, directory, path = json.loads(self.python(code).stdout)
+        self.assertNotIn(TOKEN, json.dumps(environment))
+        self.assertEqual((stat.S_IMODE(mode), stat.S_IMODE(directory)), (0o600, 0o700))
+        self.assertFalse(os.path.exists(os.path.dirname(path)))
+
+    def started(self):
+        """badgectl exec around a command that prints its socket and waits for a line."""
+        process = subprocess.Popen(
+            [BADGECTL, "exec", "--", sys.executable, "-c",
+             "import os, signal, sys\n"
+             "signal.signal(signal.SIGTERM, lambda *_: sys.exit(42))\n"
+             "print(os.environ['BADGED_SOCKET'], flush=True)\nsys.stdin.readline()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, process.stdout.readline().strip()
+
+    def test_signals_reach_the_command_and_the_socket_goes_away(self):
+        process, path = self.started()
+        self.assertTrue(os.path.exists(path))
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(30), 42)
+        self.assertFalse(os.path.exists(os.path.dirname(path)))
+
+    def test_refuses_a_process_that_is_no_descendant(self):
+        _, path = self.started()
+        stranger = subprocess.run([sys.executable, "-c", ASK, path], capture_output=True, text=True, timeout=30)
+        self.assertEqual(stranger.stdout.split(), ["403"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to become another user")
+    def test_refuses_another_user(self):
+        code = "import os, subprocess, sys\np = os.environ['BADGED_SOCKET']\n" \
+               "os.chmod(p, 0o666); os.chmod(os.path.dirname(p), 0o755); os.setuid(65534)\n" + ASK
+        os.chmod(self.dir, 0o755)
+        self.assertEqual(self.python(code).stdout.split(), ["403"])
+
+    def test_ends_a_connection_that_another_process_speaks_on(self):
+        code = textwrap.dedent("""
+            import os, socket
+            s = socket.socket(socket.AF_UNIX); s.connect(os.environ["BADGED_SOCKET"])
+            if os.fork() == 0:
+                s.sendall(b"GET /v1/whoami HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"); os._exit(0)
+            os.wait()
+            try: print("got", len(s.recv(10)))
+            except ConnectionResetError: print("got 0")
+        """)
+        self.assertEqual(self.python(code).stdout.strip(), "got 0")
+
+    def test_ends_a_connection_that_carries_a_descriptor(self):
+        code = textwrap.dedent("""
+            import os, socket
+            s = socket.socket(socket.AF_UNIX); s.connect(os.environ["BADGED_SOCKET"])
+            socket.send_fds(s, [b"GET /v1/whoami HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"], [0])
+            try: print("got", len(s.recv(10)))
+            except ConnectionResetError: print("got 0")
+        """)
+        self.assertEqual(self.python(code).stdout.strip(), "got 0")
+
+    def test_many_requests_on_one_connection(self):
+        code = textwrap.dedent("""
+            import os, socket
+            s = socket.socket(socket.AF_UNIX); s.connect(os.environ["BADGED_SOCKET"])
+            f = s.makefile("rb"); n = 0
+            for _ in range(200):
+                s.sendall(b"GET /v1/whoami HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+                assert b"200" in f.readline()
+                length = 0
+                while (line := f.readline()) != b"\\r\\n":
+                    if line.lower().startswith(b"content-length"): length = int(line.split(b":")[1])
+                f.read(length); n += 1
+            print(n)
+        """)
+        self.assertEqual(self.python(code).stdout.strip(), "200")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
