@@ -1,5 +1,6 @@
 // badge-verifier: checks tokens and evidence anywhere, with no TPM stack and no network.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -16,12 +17,12 @@ bool asks_for_json(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   CLI::App app("Checks access tokens that badged issued, offline", "badge-verifier");
+  app.require_subcommand(1)->fallthrough();  // verbs take it over: common options may follow them
   bool as_json = false;
   TokenOptions token;
   auto* token_verb = add_token_verb(app, token);
   app.add_flag("--json", as_json, "Print exactly one JSON object");
   app.set_version_flag("--version", "badge-verifier " BADGED_VERSION);
-  app.require_subcommand(1)->fallthrough();
   try {
     app.parse(verb_first(app, argc, argv));
   } catch (const CLI::Success& asked) {  // --help, --version
