@@ -182,7 +182,7 @@ Checked<VerifiedToken> TokenVerifier::verify(std::string_view compact,
   auto verified = std::move(*unverified).verify(key->second);
   if (!verified) return verified.error();
   VerifiedToken token;
-  token.claims = verified->claims();
+  token.claims = std::move(*verified).claims();
   if (auto texts = read_texts(token.claims, token); !texts) return texts.error();
   if (auto parties = check_parties(token.claims, token, expect); !parties) return parties.error();
   if (auto times = check_times(token.claims, token, expect.now); !times) return times.error();

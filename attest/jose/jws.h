@@ -55,7 +55,8 @@ struct JwsHeader {
 class VerifiedJws {
  public:
   const JwsHeader& header() const { return header_; }
-  const boost::json::object& claims() const { return claims_; }
+  const boost::json::object& claims() const& { return claims_; }
+  boost::json::object claims() && { return std::move(claims_); }
 
  private:
   friend class UnverifiedJws;
