@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -50,15 +51,31 @@ Result<void> prepare_listener(int listening_fd) {
   return Error(refuse_errno(PeerRefusal::kernel_failure, "SO_PASSCRED", errno));
 }
 
+Census::Namespaces Census::init_namespaces() {
+  const OwnedFd init = open_process_directory(1).value();
+  const auto user = read_namespace(init.get(), "user");
+  if (user) {
+    return {*user, read_namespace(init.get(), "pid").value(),
+            read_namespace(init.get(), "mnt").value()};
+  }
+  // Some hosts shield their PID 1 even from CAP_SYS_PTRACE. The first namespaces have fixed numbers
+  // (PROC_USER_INIT_INO and PROC_PID_INIT_INO of the kernel): where we are in them, so is PID 1.
+  constexpr std::uint64_t kFirstUser = 0xEFFFFFFD, kFirstPid = 0xEFFFFFFC;
+  const OwnedFd self = open_process_directory(::getpid()).value();
+  const Namespaces ours{read_namespace(self.get(), "user").value(),
+                        read_namespace(self.get(), "pid").value(),
+                        read_namespace(self.get(), "mnt").value()};
+  if (ours.user.inode != kFirstUser || ours.pid.inode != kFirstPid) {
+    throw ErrorException(user.error());
+  }
+  return ours;
+}
+
 Census::Census(boost::asio::io_context& io, CensusOptions options)
     : io_(io),
       options_(options),
-      older_path_(options.force_older_path || !kernel_has_peer_pidfd()) {
-  const OwnedFd init = open_process_directory(1).value();
-  init_.user = read_namespace(init.get(), "user").value();
-  init_.pid = read_namespace(init.get(), "pid").value();
-  init_.mount = read_namespace(init.get(), "mnt").value();
-}
+      older_path_(options.force_older_path || !kernel_has_peer_pidfd()),
+      init_(init_namespaces()) {}
 
 Census::~Census() = default;
 
@@ -178,6 +195,23 @@ PeerResult<std::shared_ptr<Process>> Census::meet(Claim claim, int connected_fd,
   process->watch_exit();
   processes_[pid] = process;
   return process;
+}
+
+PeerResult<std::shared_ptr<Process>> Census::inspect(pid_t pid) {
+  const auto found = processes_.find(pid);
+  const auto process = found == processes_.end() ? nullptr : found->second.lock();
+  if (process && process->check_thoroughly() == Liveness::same) return process;
+  Claim claim;
+  auto pidfd = pidfd_of(pid);
+  if (!pidfd) return pidfd.error();
+  claim.pidfd = std::move(*pidfd);
+  const auto directory = open_process_directory(pid);
+  if (!directory) return directory.error();
+  const auto ids = read_ids(directory->get());
+  if (!ids) return ids.error();
+  claim.credentials = {pid, ids->uid, ids->gid};
+  // There is no connection to prove: the pidfd alone says whose facts these are.
+  return meet(std::move(claim), -1, BootMoment::max());
 }
 
 void Census::start_sweeping() {

@@ -65,6 +65,10 @@ class Census {
   PeerResult<std::shared_ptr<Process>> admit(int connected_fd,
                                              std::optional<BootMoment> queue_was_empty = {});
 
+  // The same facts about any process, for an admin who asks by pid. Nothing connects it to a
+  // caller: for looking only.
+  PeerResult<std::shared_ptr<Process>> inspect(pid_t pid);
+
   // Starts the timer that checks every process once in kSweepEvery. Stops with stop() or the
   // Census.
   void start_sweeping();
@@ -83,6 +87,7 @@ class Census {
   };
   class Sweeper;
 
+  static Namespaces init_namespaces();
   PeerResult<Claim> claim(int connected_fd) const;
   bool is_proven(int connected_fd, std::uint64_t start_ticks, int directory,
                  std::optional<BootMoment> queue_was_empty) const;

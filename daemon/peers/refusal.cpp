@@ -1,6 +1,7 @@
 #include "daemon/peers/refusal.h"
 
 #include <cstring>
+#include <ostream>
 
 namespace badged::peers {
 
@@ -113,6 +114,10 @@ Refusal refuse_errno(PeerRefusal reason, std::string_view call, int error_number
   char buffer[128];
   const char* text = ::strerror_r(error_number, buffer, sizeof buffer);
   return refuse(reason, std::string(call) + ": " + text);
+}
+
+std::ostream& operator<<(std::ostream& out, const Refusal& refusal) {
+  return out << to_string(refusal.reason) << ": " << refusal.what;
 }
 
 Refusal refuse(Liveness liveness) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <boost/system/result.hpp>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 
@@ -56,6 +57,9 @@ bool is_finding(PeerRefusal reason);
 struct Refusal : Error {
   PeerRefusal reason = PeerRefusal::kernel_failure;
 };
+
+// "process-exited: identify the caller: ...", as in a journal line.
+std::ostream& operator<<(std::ostream& out, const Refusal& refusal);
 
 // `detail` is appended to the sentence of the reason. It must not come from a caller.
 Refusal refuse(PeerRefusal reason, std::string_view detail = {});
