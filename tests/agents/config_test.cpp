@@ -57,7 +57,7 @@ TEST_CASE("an issuer is enough, all else has a default") {
   CHECK(config.tiers.limits == agents::TierLimitTable());
 }
 
-TEST_CASE("accepts the example of the documents word for word") {
+TEST_CASE("accepts the documented configuration word for word") {
   const Config config = good(R"(issuer = "https://badged.example.org"    # required
 trust_domain = "example.org"
 host = "build-9"                         # default: the host name

@@ -58,8 +58,8 @@ TEST_CASE("a NUL byte is named with its place") {
 TEST_CASE("CRLF lines and a byte order mark are fine, a bare CR is not") {
   std::string crlf;
   for (char c : Sample{}.text()) crlf += c == '\n' ? std::string("\r\n") : std::string(1, c);
-  CHECK(load({{"invoice-bot.toml", crlf}}).clean());
-  CHECK(load({{"invoice-bot.toml", "\xef\xbb\xbf" + Sample{}.text()}}).clean());
+  CHECK(load_file("invoice-bot.toml", crlf).clean());
+  CHECK(load_file("invoice-bot.toml", "\xef\xbb\xbf" + Sample{}.text()).clean());
   CHECK_FALSE(errors("name = \"x\"\rowner = \"y\"").empty());
 }
 

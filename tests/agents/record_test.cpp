@@ -65,7 +65,7 @@ max_lifetime = "5m"
 urls = ["https://ledger.example.org/api/"]
 authorization_details_types = ["payment"]
 )";
-  const LoadReport report = load({{"agents.d/invoice-bot.toml", text}});
+  const LoadReport report = load_file("agents.d/invoice-bot.toml", text);
   INFO(all_of(report.problems));
   REQUIRE(report.problems.empty());
   const Record& record = *report.good->find("invoice-bot");
@@ -120,7 +120,7 @@ TEST_CASE("an unknown key is an error and names the nearest known one") {
 }
 
 TEST_CASE("a key that the record needs is missed by name") {
-  const LoadReport report = load({{"x.toml", "systems = []\n"}});
+  const LoadReport report = load_file("x.toml", "systems = []\n");
   const std::string errors = errors_of(report.problems);
   for (const char* key : {"'name'", "'owner'", "'purpose'", "'autonomy'", "'access'", "[match]"}) {
     CHECK_THAT(errors, Contains(std::string("missing ") + key));
@@ -152,14 +152,14 @@ TEST_CASE("a name is a DNS label of small letters and equals the file's") {
   for (const char* name : {"Invoice", "invoice_bot", "", "a/b", "bot.1", "b\xc3\xb6t"}) {
     sample.name = name;
     CAPTURE(name);
-    CHECK_FALSE(load({{"agents.d/" + sample.name + ".toml", sample.text()}}).clean());
+    CHECK_FALSE(load_file("agents.d/" + sample.name + ".toml", sample.text()).clean());
   }
   sample.name = std::string(64, 'a');
   CHECK_THAT(only_error(sample).message, Contains("'name' cannot be"));
   sample.name = std::string(63, 'a');
   CHECK(load(sample).clean());
   sample.name = "mail-bot";
-  const LoadReport renamed = load({{"agents.d/invoice-bot.toml", sample.text()}});
+  const LoadReport renamed = load_file("agents.d/invoice-bot.toml", sample.text());
   CHECK_THAT(errors_of(renamed.problems), Contains("rename the file to mail-bot.toml"));
 }
 
@@ -168,7 +168,7 @@ TEST_CASE("texts that could rewrite an admin's screen are refused") {
     std::string text = Sample{}.text();
     text.replace(text.find("finance-platform@example.org"), 28, owner);
     CAPTURE(owner);
-    const LoadReport report = load({{"invoice-bot.toml", text}});
+    const LoadReport report = load_file("invoice-bot.toml", text);
     CHECK_FALSE(report.clean());
     for (char c : all_of(report.problems)) CHECK((c == '\n' || (c >= 0x20 && c < 0x7f)));
   }
@@ -428,7 +428,7 @@ TEST_CASE("the worst is assumed of a scale that is not given") {
                            "business_impact = \"moderate\"\n", "exposure = \"internal\"\n"}) {
     text.erase(text.find(line), std::string_view(line).size());
   }
-  const LoadReport report = load({{"invoice-bot.toml", text}});
+  const LoadReport report = load_file("invoice-bot.toml", text);
   REQUIRE(report.clean());
   const Record& record = *report.good->find("invoice-bot");
   CHECK(record.data_sensitivity == Sensitivity::restricted);

@@ -112,7 +112,7 @@ TEST_CASE("a new record validates once its blanks are filled, and not before") {
     REQUIRE(text.has_value());
     const auto name_at = text->find("name = \"") + 8;
     const std::string name = text->substr(name_at, text->find('"', name_at) - name_at);
-    const LoadReport blank = load({{name + ".toml", *text}});
+    const LoadReport blank = load_file(name + ".toml", *text);
     CHECK_FALSE(blank.clean());
     const std::string errors = errors_of(blank.problems);
     for (const char* key : {"'owner'", "'purpose'", "'autonomy'", "'access'", "'audience'"}) {
@@ -132,7 +132,7 @@ TEST_CASE("a new record validates once its blanks are filled, and not before") {
     fill("business_impact", "low");
     fill("exposure", "internal");
     fill("audience", "https://a.example/");
-    const LoadReport report = load({{name + ".toml", filled}});
+    const LoadReport report = load_file(name + ".toml", filled);
     INFO(all_of(report.problems));
     CHECK(report.problems.empty());
     CHECK(report.good->find(name)->match.unit == unit);

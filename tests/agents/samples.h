@@ -70,6 +70,10 @@ inline LoadReport load(const std::vector<std::pair<std::string, std::string>>& f
   return load_texts(files, rules, SampleAccounts{});
 }
 
+inline LoadReport load_file(std::string name, std::string text) {
+  return load({{std::move(name), std::move(text)}});
+}
+
 inline LoadReport load(const Sample& sample) {
   return load({sample.file()});
 }
