@@ -25,7 +25,7 @@ Mismatch mismatch(const Record& record, std::string rule, std::string message, s
 
 bool unit_holds(const std::string& wanted, const peers::UnitFacts& unit) {
   if (!unit) return false;
-  return unit.name == wanted || template_of(unit.name) == wanted;
+  return is_template_unit(wanted) ? template_of(unit.name) == wanted : unit.name == wanted;
 }
 
 Mismatch unit_mismatch(const Record& record, const peers::UnitFacts& unit) {
