@@ -73,7 +73,7 @@ class Units(unittest.TestCase):
         result = self.exposure("\n[Service]\nCapabilityBoundingSet=CAP_DAC_READ_SEARCH\n"
                                "AmbientCapabilities=CAP_DAC_READ_SEARCH\n")
         overall = result.stdout.strip().splitlines()[-1]
-        self.assertLessEqual(float(overall.split(":")[1].split()[0]), 1.6, overall)
+        self.assertLessEqual(float(overall.split(":")[1].split()[0]), 1.4, overall)
 
 
 class Contents(unittest.TestCase):
