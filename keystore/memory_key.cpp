@@ -73,8 +73,8 @@ PublicKey decode(const Point& point) {
 Result<PublicKey> derive_public(const std::uint8_t* scalar) {
   const Owned<EC_GROUP, EC_GROUP_free> group(EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1));
   const Number d(BN_secure_new());
-  if (!group || !d || BN_bin2bn(scalar, kScalar, d.get()) == nullptr)
-    return library_failed("derive a public key");
+  if (!group || !d) return library_failed("derive a public key");
+  if (BN_bin2bn(scalar, kScalar, d.get()) == nullptr) return heap_full();
   BN_set_flags(d.get(), BN_FLG_CONSTTIME);
   if (BN_is_zero(d.get()) || BN_cmp(d.get(), EC_GROUP_get0_order(group.get())) >= 0)
     return fail(Errc::malformed, "read a private key: the number is not in the group");
@@ -83,7 +83,7 @@ Result<PublicKey> derive_public(const std::uint8_t* scalar) {
   if (!q || EC_POINT_mul(group.get(), q.get(), d.get(), nullptr, nullptr, nullptr) != 1 ||
       EC_POINT_point2oct(group.get(), q.get(), POINT_CONVERSION_UNCOMPRESSED, point.data(), kPoint,
                          nullptr) != kPoint)
-    return library_failed("derive a public key");
+    return heap_full();  // the library's temporaries live there too; nothing else fails here
   return decode(point);
 }
 

@@ -14,7 +14,7 @@ namespace badged::keystore {
 
 // Reserves `bytes` (a power of two) of locked, undumpable memory for private keys. Call once,
 // before any key exists. Throws when the memory cannot be locked: an unlocked key would be a silent
-// fallback (hint names LimitMEMLOCK). 32 bytes of it go to a key at rest, 64 to one that has
+// fallback (hint names LimitMEMLOCK). 32 bytes of it go to a key at rest, 96 to one that has
 // signed; leave 64 kB for OpenSSL's own temporaries.
 void reserve_locked_memory(std::size_t bytes);
 std::size_t locked_memory_used();

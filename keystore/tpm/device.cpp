@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <tss2/tss2_tctildr.h>
 #include <unistd.h>
 
@@ -42,6 +44,37 @@ Outcome<void> check_access(const std::string& tcti) {
   return fault(errno == EACCES || errno == EPERM ? Kind::no_permission : Kind::missing, what);
 }
 
+// A simulator serves one connection at a time, and the stack waits for its turn without end: ask it
+// something on a connection of our own first. (The kernel's device says EBUSY instead.)
+Outcome<void> check_answers(const std::string& tcti, const Pause& pause) {
+  if (!tcti.starts_with("swtpm:path=")) return {};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = path_of(tcti);
+  if (path.size() >= sizeof(address.sun_path))
+    return fault(Kind::failed, "open the TPM at " + path + ": the path is too long");
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  // TPM2_GetCapability(TPM_CAP_TPM_PROPERTIES, TPM_PT_FAMILY_INDICATOR, 1)
+  constexpr std::array<std::uint8_t, 22> question = {0x80, 1, 0, 0, 0, 22, 0, 0, 1, 0x7A, 0,
+                                                     0,    0, 6, 0, 0, 1,  0, 0, 0, 0,    1};
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  bool answered = false;
+  const bool connected =
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
+      ::send(fd, question.data(), question.size(), MSG_NOSIGNAL) == ssize_t{question.size()};
+  for (milliseconds waited{0}; connected && !answered && waited < kFirstAnswer;
+       waited += limits::kLastBackoff) {
+    pollfd readable{fd, POLLIN, 0};
+    answered = ::poll(&readable, 1, static_cast<int>(limits::kLastBackoff.count())) > 0;
+    if (!pause(milliseconds(0))) break;
+  }
+  ::close(fd);
+  if (answered) return {};
+  if (!connected) return fault(Kind::missing, "open the TPM at " + path + ": nobody answers there");
+  return fault(Kind::missing, "talk to the TPM at " + path + ": it does not answer",
+               "look whether another program holds it (swtpm serves one at a time)");
+}
+
 }  // namespace
 
 Device::Device(TSS2_TCTI_CONTEXT* tcti, bool shared, Pause pause)
@@ -56,6 +89,7 @@ Device::~Device() {
 
 Outcome<std::unique_ptr<Device>> Device::open(const std::string& tcti, Pause pause) {
   if (auto access = check_access(tcti); !access) return access.error();
+  if (auto answers = check_answers(tcti, pause); !answers) return answers.error();
   TSS2_TCTI_CONTEXT* context = nullptr;
   errno = 0;
   if (Tss2_TctiLdr_Initialize(tcti.c_str(), &context) != TSS2_RC_SUCCESS)
@@ -78,32 +112,11 @@ bool Device::wait_to_retry(milliseconds wait) {
   return std::chrono::steady_clock::now() + wait < deadline_ && pause_(wait);
 }
 
-// Waits for the connection to become readable, where the TCTI can say on what to wait.
-Outcome<void> Device::wait_for_answer() {
-  std::array<TSS2_TCTI_POLL_HANDLE, 4> handles;
-  size_t count = handles.size();
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wold-style-cast"  // in the library's macro
-  const TSS2_RC rc = Tss2_Tcti_GetPollHandles(tcti_, handles.data(), &count);
-#pragma GCC diagnostic pop
-  if (rc != TSS2_RC_SUCCESS) return {};
-  for (milliseconds waited{0}; waited < kFirstAnswer; waited += limits::kLastBackoff) {
-    const int ready = ::poll(handles.data(), count, limits::kLastBackoff.count());
-    if (ready > 0) return {};
-    if (!pause_(milliseconds(0))) break;
-  }
-  return fault(Kind::missing, "talk to the TPM: it does not answer",
-               "look whether another program holds it (swtpm serves one at a time)");
-}
-
 Outcome<void> Device::first_contact() {
-  if (const TSS2_RC rc = Esys_GetCapability_Async(esys_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                                  TPM2_CAP_HANDLES, TPM2_TRANSIENT_FIRST, 1))
-    return fault(rc, "talk to the TPM");
-  if (auto answer = wait_for_answer(); !answer) return answer;
   TPMI_YES_NO more = 0;
   TPMS_CAPABILITY_DATA* raw = nullptr;
-  const TSS2_RC rc = Esys_GetCapability_Finish(esys_, &more, &raw);
+  const TSS2_RC rc = Esys_GetCapability(esys_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                        TPM2_CAP_HANDLES, TPM2_TRANSIENT_FIRST, 1, &more, &raw);
   const Owned<TPMS_CAPABILITY_DATA> data(raw);
   // A simulator comes up without anybody to start it; before the kernel's TPM somebody did.
   if (rc == TPM2_RC_INITIALIZE && !shared_) {

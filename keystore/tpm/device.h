@@ -67,7 +67,6 @@ class Device {
  private:
   Device(TSS2_TCTI_CONTEXT* tcti, bool shared, Pause pause);
   Outcome<void> first_contact();
-  Outcome<void> wait_for_answer();
   Outcome<void> flush_leftovers();
   Outcome<void> flush_range(TPM2_HANDLE first);
   bool wait_to_retry(std::chrono::milliseconds wait);

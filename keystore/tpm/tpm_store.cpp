@@ -155,7 +155,10 @@ class TpmStore final : public Store {
   void note(const Fault& fault) {
     const bool broken = connection_is_gone(fault.kind) || fault.kind == Kind::failed;
     if (broken) disconnect();
-    if (broken || fault.kind == Kind::lockout) report(fault);
+    if (fault.kind == Kind::lost)
+      state_.set({Condition::starting, "connect to the TPM anew: " + fault.error.what, {}});
+    else if (broken || fault.kind == Kind::lockout)
+      report(fault);
   }
 
   void report(const Fault& fault) {

@@ -7,6 +7,7 @@
 #include <openssl/param_build.h>
 
 #include <algorithm>
+#include <catch2/catch.hpp>
 
 namespace badged::test {
 
@@ -26,8 +27,11 @@ bool StateWatch::reaches(Condition condition) {
     return std::find_if(shared_->told.begin(), shared_->told.end(),
                         [&](const StoreState& state) { return state.condition == condition; });
   };
-  if (!shared_->changed.wait_for(lock, kPatience, [&] { return found() != shared_->told.end(); }))
+  if (!shared_->changed.wait_for(lock, kPatience, [&] { return found() != shared_->told.end(); })) {
+    for (const auto& state : shared_->told)
+      UNSCOPED_INFO("was told " << to_string(state.condition) << ": " << state.message);
     return false;
+  }
   // Keep the one found: last() shows it.
   shared_->told.erase(shared_->told.begin(), found());
   StoreState reached = shared_->told.front();

@@ -151,17 +151,6 @@ void Swtpm::become_another() {
   start();
 }
 
-void Swtpm::break_state() {
-  kill();
-  for (const auto& file : fs::directory_iterator(state())) {
-    if (file.path().extension() != ".permall") continue;
-    std::fstream content(file.path(), std::ios::in | std::ios::out | std::ios::binary);
-    content.seekp(100);
-    content << std::string(200, 'x');
-  }
-  start();
-}
-
 ProgramResult run_program(const std::vector<std::string>& arguments, const std::string& tcti,
                           const fs::path& directory) {
   std::array<int, 2> ends;

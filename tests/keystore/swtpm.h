@@ -52,8 +52,6 @@ class Swtpm {
   }
   // Another TPM in the same place.
   void become_another();
-  // A TPM that answers every command with TPM_RC_FAILURE.
-  void break_state();
 
  private:
   TemporaryDirectory directory_;

@@ -1,0 +1,114 @@
+#include "keystore/memory_key.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <set>
+
+#include "keystore/random.h"
+#include "keystore/sha256.h"
+#include "tests/keystore/result_printer.h"
+#include "tests/keystore/support.h"
+
+namespace badged::test {
+
+using namespace keystore;
+
+namespace {
+
+Digest digest_of(int number) {
+  return sha256(as_bytes(std::to_string(number)));
+}
+
+}  // namespace
+
+TEST_CASE("computes SHA-256 of FIPS 180-4's examples, whole and in pieces", "[memory]") {
+  const Digest abc = sha256(as_bytes("abc"));
+  CHECK(abc[0] == 0xBA);
+  CHECK(abc[31] == 0xAD);
+  Sha256 pieces;
+  pieces.update(as_bytes("a")).update({}).update(as_bytes("bc"));
+  CHECK(pieces.finish() == abc);
+}
+
+TEST_CASE("signs with a memory key so that OpenSSL agrees, short r and s included", "[memory]") {
+  const MemoryKey key = MemoryKey::generate().value();
+  int short_ones = 0;
+  int bad = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const auto signature = key.sign(digest_of(i));
+    REQUIRE(signature);
+    if ((*signature)[0] == 0 || (*signature)[32] == 0) ++short_ones;
+    if (!verifies(key.public_key(), digest_of(i), *signature)) ++bad;
+  }
+  CHECK(bad == 0);
+  CHECK(short_ones > 0);
+}
+
+TEST_CASE("brings a memory key back from its scalar", "[memory]") {
+  const MemoryKey key = MemoryKey::generate().value();
+  const auto scalar = key.export_scalar().value();
+  const MemoryKey again = MemoryKey::from_scalar(scalar->bytes).value();
+  CHECK(again.public_key() == key.public_key());
+  CHECK(verifies(key.public_key(), digest_of(1), again.sign(digest_of(1)).value()));
+}
+
+TEST_CASE("refuses scalars outside the group", "[memory]") {
+  const auto code = [](const Bytes& scalar) { return MemoryKey::from_scalar(scalar).error().code; };
+  CHECK(code(Bytes(32)) == Errc::malformed);
+  CHECK(code(Bytes(32, 0xFF)) == Errc::malformed);
+  CHECK(code(Bytes(31, 1)) == Errc::malformed);
+  CHECK(code(Bytes(33, 1)) == Errc::malformed);
+  // The order of P-256 itself (FIPS 186-4 D.1.2.3), and one less.
+  Bytes order{0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF,
+              0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xBC, 0xE6, 0xFA, 0xAD, 0xA7, 0x17,
+              0x9E, 0x84, 0xF3, 0xB9, 0xCA, 0xC2, 0xFC, 0x63, 0x25, 0x51};
+  CHECK(code(order) == Errc::malformed);
+  order.back() -= 1;
+  CHECK(MemoryKey::from_scalar(order));
+}
+
+TEST_CASE("keeps scalars in the locked heap and gives the space back", "[memory]") {
+  const std::size_t before = locked_memory_used();
+  {
+    std::vector<MemoryKey> keys;
+    for (int i = 0; i < 100; ++i) keys.push_back(MemoryKey::generate().value());
+    CHECK(locked_memory_used() == before + 100 * 32);
+    for (const auto& key : keys) CHECK(key.sign(digest_of(1)));
+    CHECK(locked_memory_used() == before + 100 * 96);
+    for (const auto& key : keys) key.rest();
+    CHECK(locked_memory_used() == before + 100 * 32);
+    CHECK(verifies(keys[5].public_key(), digest_of(2), keys[5].sign(digest_of(2)).value()));
+  }
+  CHECK(locked_memory_used() == before);
+}
+
+TEST_CASE("says exhausted when the locked heap is full, and works when there is room again",
+          "[memory]") {
+  std::vector<MemoryKey> keys;
+  Errc code = Errc::internal;
+  for (;;) {
+    auto key = MemoryKey::generate();
+    if (!key) {
+      code = key.error().code;
+      break;
+    }
+    keys.push_back(std::move(*key));
+  }
+  CHECK(keys.size() > 10000);
+  CHECK(code == Errc::exhausted);
+  CHECK_FALSE(keys.back().sign(digest_of(1)));  // never in unlocked memory
+  keys.clear();
+  CHECK(MemoryKey::generate().value().sign(digest_of(1)));
+}
+
+TEST_CASE("moves a memory key without a second copy", "[memory]") {
+  MemoryKey key = MemoryKey::generate().value();
+  const PublicKey public_key = key.public_key();
+  MemoryKey moved = std::move(key);
+  CHECK(moved.public_key() == public_key);
+  key = MemoryKey::generate().value();
+  CHECK(key.public_key() != public_key);
+}
+
+}  // namespace badged::test
