@@ -53,8 +53,9 @@ void match_lines(std::string& out, const object& match) {
   std::string record = text_at(match, "record");
   if (!record.empty()) return line(out, "record", record);
   line(out, "record", "none: this process gets no token");
-  line(out, "fails", text_at(match, "first_failed_rule"));
-  line(out, "satisfied", with("by ", text_at(match, "satisfied_by")));
+  line(out, "nearest", text_at(match, "nearest"));
+  line(out, "fails", text_at(match, "first_failed_rule") + with(": ", text_at(match, "message")));
+  line(out, "satisfied", with("by: ", text_at(match, "satisfied_by")));
 }
 
 std::string cell_agents(const object& cell) {
