@@ -194,6 +194,15 @@ void Objects::drop(Key& key) {
   key.handle = ESYS_TR_NONE;
 }
 
+void Objects::close(Key& resident) {
+  make_room(limits::kWorkingSlots);
+  drop(resident);
+  for (ESYS_TR* session : {&first_, &second_}) {
+    device_.flush(*session);
+    *session = ESYS_TR_NONE;
+  }
+}
+
 // `keep` is in use by the command to come.
 void Objects::make_room(std::size_t slots, const Key* keep) {
   while (working_.size() + slots > limits::kWorkingSlots) {

@@ -70,6 +70,9 @@ class Objects {
   // Frees its slot; the key can be used again unless forgotten.
   void drop(Key& key);
 
+  // An orderly end: leaves no key and no session in slots that others need.
+  void close(Key& resident);
+
   Outcome<Signature> sign(Key& key, const Digest& digest);
   Outcome<Certification> certify(Key& subject, Key& attestation);
   Outcome<Bytes> unseal(const Wrapped& sealed, const std::string& auth);

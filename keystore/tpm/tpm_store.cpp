@@ -43,7 +43,10 @@ Condition condition_of(Kind kind) {
 class TpmStore final : public Store {
  public:
   explicit TpmStore(TpmOptions options) : options_(std::move(options)) {}
-  ~TpmStore() override { scheduler_.stop(); }
+  ~TpmStore() override {
+    scheduler_.stop();
+    if (machine_) machine_->close();
+  }
 
   StoreState state() const override { return state_.get(); }
   Custody custody() const override { return Custody::tpm; }

@@ -7,7 +7,7 @@
 #include <openssl/param_build.h>
 
 #include <algorithm>
-#include <catch2/catch.hpp>
+#include <iostream>
 
 namespace badged::test {
 
@@ -29,7 +29,7 @@ bool StateWatch::reaches(Condition condition) {
   };
   if (!shared_->changed.wait_for(lock, kPatience, [&] { return found() != shared_->told.end(); })) {
     for (const auto& state : shared_->told)
-      UNSCOPED_INFO("was told " << to_string(state.condition) << ": " << state.message);
+      std::cerr << "was told " << to_string(state.condition) << ": " << state.message << "\n";
     return false;
   }
   // Keep the one found: last() shows it.

@@ -352,6 +352,17 @@ TEST_CASE("refuses files that a newer badged wrote, or that were edited", "[tpm]
   open_identity(c);
 }
 
+TEST_CASE("leaves no key and no session in the TPM when it is closed", "[tpm]") {
+  Case c;
+  {
+    Opened opened(c.tpm.tcti(), c.keys);
+    REQUIRE(opened.watch.reaches(Condition::ready));
+    for (int i = 0; i < 4; ++i) REQUIRE(create_key(*opened.store));
+  }
+  CHECK(c.tool({"tpm2_getcap", "handles-transient"}).empty());
+  CHECK(c.tool({"tpm2_getcap", "handles-loaded-session"}).empty());
+}
+
 // About ten seconds: hidden from the default run, a test of its own in ctest.
 TEST_CASE("bounds the session keys of the TPM and frees their places", "[.slow]") {
   Case c;
