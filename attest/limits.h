@@ -55,7 +55,7 @@ constexpr std::size_t kTpmDataBytes = 66;      // TPM2B_DATA: sizeof(TPMT_HA)
 constexpr std::size_t kTpmRsaBytes = 512;      // RSA-4096: verification time is bounded, too
 constexpr std::size_t kTpmEccBytes = 66;       // P-521
 constexpr std::size_t kTpmPcrSelections = 16;  // HASH_COUNT of the reference code
-constexpr std::size_t kTpmPcrSelectBytes = 4;  // PCR 0 to 31; chips have 24
+constexpr std::size_t kTpmPcrSelectBytes = 3;  // PCR 0 to 23, as the PC Client profile has them
 constexpr std::size_t kTpmNvBytes = 2048;      // MAX_NV_BUFFER_SIZE
 
 }  // namespace badged::attest

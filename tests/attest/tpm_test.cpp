@@ -102,20 +102,35 @@ TEST_CASE("a quote's selections and digest are read in the signed order") {
   CHECK(quote.digest.size() == 32);
 }
 
-TEST_CASE("a quote with impossible selections is refused before memory is taken") {
+// H19. Each is well formed but for the one number, so that only its own bound can refuse it.
+TEST_CASE("a quote with impossible selections is refused") {
   const Bytes good = vector_file("quote.attest");
-  const std::size_t count = good.size() - 2 - 32 - 6 - 4;  // digest, one selection, the count
-  const auto with = [&](std::size_t at, std::uint8_t value) {
-    Bytes bad = good;
-    bad[at] = value;
-    return parse_attest(bad).has_value();
+  const std::size_t count_at = good.size() - 2 - 32 - 6 - 4;  // digest, one selection, the count
+  const auto quote = [&](std::size_t count, std::size_t select_size) {
+    Bytes out(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(count_at));
+    out.insert(out.end(), {0, 0, 0, static_cast<std::uint8_t>(count)});
+    for (std::size_t i = 0; i < count; ++i) {
+      out.insert(out.end(), {0x00, 0x0B, static_cast<std::uint8_t>(select_size)});
+      out.insert(out.end(), select_size, 1);
+    }
+    out.insert(out.end(), good.end() - 34, good.end());
+    return parse_attest(out).has_value();
   };
-  REQUIRE(with(count + 3, 1));
-  for (std::size_t i = 0; i < 4; ++i) CHECK_FALSE(with(count + i, 0xFF));
-  CHECK_FALSE(with(count + 3, 17));
-  CHECK_FALSE(with(count + 3, 2));
-  for (const int size : {0, 4, 5, 255})
-    CHECK_FALSE(with(count + 6, static_cast<std::uint8_t>(size)));
+  REQUIRE(quote(1, 3));
+  CHECK(quote(0, 3));
+  CHECK(quote(16, 3));
+  CHECK_FALSE(quote(17, 3));
+  for (const std::size_t size : {0u, 4u, 5u, 255u}) CHECK_FALSE(quote(1, size));
+}
+
+TEST_CASE("a count or size beyond the bytes that are there is refused before memory is taken") {
+  Bytes bad = vector_file("quote.attest");
+  const std::size_t count_at = bad.size() - 2 - 32 - 6 - 4;
+  for (std::size_t i = 0; i < 4; ++i) bad[count_at + i] = 0xFF;
+  CHECK_FALSE(parse_attest(bad));
+  bad = vector_file("quote.attest");
+  bad[6] = bad[7] = 0xFF;  // the size of the signer's name
+  CHECK_FALSE(parse_attest(bad));
 }
 
 TEST_CASE("keyed hashes, symmetric keys and unknown algorithms are refused") {
