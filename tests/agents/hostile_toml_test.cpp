@@ -103,6 +103,23 @@ TEST_CASE("bytes that are no UTF-8, and text that is no TOML, are named") {
   }
 }
 
+TEST_CASE("letters of every script are text in strings and an error elsewhere") {
+  Sample sample;
+  for (const char* owner :
+       {"Jos\xc3\xa9", "\xd0\x98\xd0\xb2\xd0\xb0\xd0\xbd", "\xe3\x81\x82", "\xf0\x9f\x98\x80"}) {
+    CAPTURE(owner);
+    sample.top = "vendor = { name = \"" + std::string(owner) + "\" }\n";
+    CHECK(load(sample).clean());
+    sample.top = "vendor.name = \"\"\"\\\n   " + std::string(owner) + "\"\"\"\n";
+    CHECK(load(sample).clean());
+    sample.top = "# " + std::string(owner) + "\n";
+    CHECK(load(sample).clean());
+    CHECK_FALSE(errors(std::string(owner) + " = 1\n").empty());
+    CHECK_FALSE(errors("a" + std::string(owner) + " = 1" + owner + "\n").empty());
+    CHECK_FALSE(errors("a = " + std::string(owner) + "\n").empty());
+  }
+}
+
 TEST_CASE("keys that try to write to the terminal are shown harmless") {
   CHECK_THAT(errors("\"\\u001b[2J\\n\" = 1\n"), Contains("unknown key '\\x1b[2J\\x0a'"));
 }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <map>
 #include <string>
 #include <string_view>
@@ -91,6 +92,29 @@ inline std::string all_of(const Diagnostics& problems) {
   std::string out;
   for (const auto& problem : problems) out += to_text(problem);
   return out;
+}
+
+// The only error of a sample, or a failed check.
+inline Diagnostic only_error(const Sample& sample) {
+  const LoadReport report = load(sample);
+  INFO(all_of(report.problems));
+  std::vector<Diagnostic> errors;
+  for (const auto& problem : report.problems) {
+    if (problem.severity == Severity::error) errors.push_back(problem);
+  }
+  REQUIRE(errors.size() == 1);
+  CHECK(report.good->records().empty());
+  CHECK_FALSE(report.clean());
+  return errors.front();
+}
+
+inline bool has_warning(const LoadReport& report, std::string_view words) {
+  for (const auto& problem : report.problems) {
+    if (problem.severity == Severity::warning && problem.message.find(words) != std::string::npos) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace badged::agents::tests
