@@ -28,21 +28,29 @@ void lines_of(std::string& out, const std::string& name, const array* values) {
     line(out, i == 0 ? name : std::string(), plain((*values)[i]));
 }
 
+// One step of how a tier or a limit came about: {rule, reason, result}.
+std::string step_text(const boost::json::value& step) {
+  const object* parts = step.if_object();
+  if (!parts) return plain(step);
+  return text_at(*parts, "result") + with(": ", text_at(*parts, "reason")) +
+         with(" (", text_at(*parts, "rule"), ")");
+}
+
 std::string grant_text(const object& grant) {
   return text_at(grant, "audience") + with(": ", text_at(grant, "scope")) +
-         with(", at most ", text_at(grant, "max_lifetime")) +
+         with(", at most ", text_at(grant, "lifetime_seconds"), " s") +
          with(", proofs for ", text_at(grant, "urls"));
 }
 
 void agent_lines(std::string& out, const object& agent) {
-  std::string cell;
-  if (const object* where = object_at(agent, "cell"))
-    cell = with(" (autonomy ", text_at(*where, "autonomy")) +
-           with(", access ", text_at(*where, "access"), ")");
+  std::string cell = with(" (autonomy ", text_at(agent, "autonomy")) +
+                     with(", access ", text_at(agent, "access"), ")");
   line(out, "agent",
        text_at(agent, "name") + with(", tier ", text_at(agent, "tier")) + cell +
            with(", binding ", text_at(agent, "binding")));
-  lines_of(out, "because", array_at(agent, "derivation"));
+  if (const array* steps = array_at(agent, "derivation"))
+    for (std::size_t i = 0; i < steps->size(); ++i)
+      line(out, i == 0 ? "because" : "", step_text((*steps)[i]));
   const array* grants = array_at(agent, "grants");
   if (!grants) return;
   for (const auto& grant : *grants)
@@ -62,7 +70,10 @@ std::string cell_agents(const object& cell) {
   const array* agents = array_at(cell, "agents");
   std::string names;
   if (agents)
-    for (const auto& agent : *agents) names += (names.empty() ? "" : ", ") + plain(agent);
+    for (const auto& agent : *agents) {
+      const object* named = agent.if_object();
+      names += (names.empty() ? "" : ", ") + (named ? text_at(*named, "name") : plain(agent));
+    }
   return names;
 }
 

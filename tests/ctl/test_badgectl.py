@@ -184,12 +184,13 @@ class Seeing(WithBadged):
         self.answer("GET", "/v1/whoami", 200, {
             "process": {"pid": 42, "uid": 990, "gid": 990, "executable": "/usr/bin/python3.11",
                         "unit": "bot.service", "invocation_id": "ab" * 16},
-            "agent": {"name": "bot", "tier": "elevated", "cell": {"autonomy": "medium", "access": "app-write"},
-                      "binding": "unit", "derivation": ["medium x app-write is elevated"],
+            "agent": {"name": "bot", "tier": "elevated", "autonomy": "medium", "access": "app-write",
+                      "binding": "unit", "derivation": [{"rule": "cell", "reason": "medium x app-write",
+                                                         "result": "elevated"}],
                       "grants": [{"audience": "https://a.example/", "scope": ["x", "y"]}]}})
         result = self.run_it("whoami")
         self.assertEqual(result.returncode, 0)
-        for word in ("42", "bot.service", "elevated", "medium x app-write is elevated", "x y"):
+        for word in ("42", "bot.service", "elevated: medium x app-write (cell)", "autonomy medium", "x y"):
             self.assertIn(word, result.stdout)
 
     def test_whoami_of_a_pid_asks_the_admin_socket_and_names_the_rule(self):
@@ -220,6 +221,9 @@ class Seeing(WithBadged):
             self.assertIn(word, out)
         self.answer("GET", "/v1/agents", 200, {"agents": [{"name": "bot", "tier": "baseline"}]})
         self.assertIn("bot", self.run_it("agents", "list").stdout)
+        self.answer("GET", "/v1/matrix", 200, {"cells": [{"autonomy": "low", "access": "admin", "tier": "elevated",
+                                                          "agents": [{"name": "bot", "tier": "elevated"}]}]})
+        self.assertRegex(self.run_it("matrix").stdout, r"low +admin +elevated +bot\n")
         self.answer("GET", "/v1/agents/bot", 200, {"name": "bot", "grants": [{"audience": "https://a/"}]})
         self.assertIn("audience: https://a/", self.run_it("agents", "show", "bot").stdout)
         self.assertEqual(self.run_it("agents", "show", "ghost").returncode, 1)
