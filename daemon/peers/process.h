@@ -57,12 +57,12 @@ class Process : public std::enable_shared_from_this<Process> {
   // Set once ExecutableDigests has answered for this process; fixed from then on.
   const std::optional<Digest>& executable_digest() const { return digest_; }
 
-  // Asks the kernel now, about 1 us. Call it after a whole request was read and before anything is
+  // Asks the kernel now, 1 to 2 us. Call it after a whole request was read and before anything is
   // done for it, and again before the answer is written when the handler waited in between. Ends
   // the process when the answer is not `same`.
   Liveness check();
 
-  // check() plus the memory layout, about 4 us more. For what is worth it: opening a session,
+  // check() plus the memory layout, 4 to 6 us more. For what is worth it: opening a session,
   // signing with a high-assurance key. The sweep does this too.
   Liveness check_thoroughly();
 

@@ -288,7 +288,7 @@ s = connect(); line(s); os.setuid({AGENT_UID}); t = connect(); tell(**line(t)); 
     def test_refuses_another_pid_namespace(self):
         self.probe()
         drop = ["setpriv", f"--reuid={AGENT_UID}", f"--regid={AGENT_UID}", "--clear-groups"]
-        self.refuses_wrapped(["unshare", "-p", "-f", *drop], "pid-namespace", uid=0)
+        self.refuses_wrapped(["unshare", "-p", "-f", "--kill-child", *drop], "pid-namespace", uid=0)
 
     def test_refuses_a_process_that_left_for_another_user_namespace_and_connects_anew(self):
         self.probe("--no-sweep")
