@@ -1,6 +1,10 @@
 // What a single record may say.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "tests/agents/samples.h"
@@ -278,7 +282,10 @@ TEST_CASE("a second name of a uid that can log in counts, and so does an unknown
 }
 
 TEST_CASE("an executable is a program file that exists") {
-  const std::string path = std::string(std::tmpnam(nullptr)) + "-agent";
+  std::string path = (std::filesystem::temp_directory_path() / "badged-agent-XXXXXX").string();
+  const int fd = ::mkstemp(path.data());
+  REQUIRE(fd >= 0);
+  ::close(fd);
   std::ofstream(path) << "#!/usr/bin/python3\nprint()\n";
   Sample sample;
   sample.match = "unit = \"a.service\"\nexecutable = \"" + path + "\"\n";
