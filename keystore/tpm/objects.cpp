@@ -181,22 +181,25 @@ Outcome<void> Objects::load(Key& key, Parent parent, bool resident) {
   auto handle = load_wrapped(parent, Wrapped{*area, *blob});
   if (!handle) return handle.error();
   key.handle = *handle;
-  if (!resident) {
-    working_.push_back(&key);
-    if (auto saved = save(key); !saved) return saved;
-  }
-  return set_auth(key.handle, key.auth);
+  Outcome<void> done = set_auth(key.handle, key.auth);
+  if (resident) return done;
+  working_.push_back(&key);
+  if (done) done = save(key);
+  if (!done) drop(key);  // a key that failed may not outlive its place in our list
+  return done;
 }
 
 void Objects::drop(Key& key) {
-  working_.remove(&key);
-  device_.flush(key.handle);
+  // A key that was destroyed while the connection was rebuilt is not of this one: its handle may be
+  // another key's by now.
+  if (working_.remove(&key) > 0) device_.flush(key.handle);
   key.handle = ESYS_TR_NONE;
 }
 
 void Objects::close(Key& resident) {
   make_room(limits::kWorkingSlots);
-  drop(resident);
+  device_.flush(resident.handle);
+  resident.handle = ESYS_TR_NONE;
   for (ESYS_TR* session : {&first_, &second_}) {
     device_.flush(*session);
     *session = ESYS_TR_NONE;

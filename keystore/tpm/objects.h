@@ -67,7 +67,7 @@ class Objects {
                           ByteView secret = {});
   // Loads and saves. A `resident` key keeps its slot until the connection ends; there is one.
   Outcome<void> load(Key& key, Parent parent, bool resident = false);
-  // Frees its slot; the key can be used again unless forgotten.
+  // Frees its slot; the key can be used again. Before a Key that was loaded dies, it is dropped.
   void drop(Key& key);
 
   // An orderly end: leaves no key and no session in slots that others need.

@@ -82,8 +82,9 @@ class TpmStore final : public Store {
       const auto place = keys_.find(key);
       if (place != keys_.end()) gone = std::move(keys_.extract(place).mapped());
     }
-    scheduler_.submit_urgent([this, gone, flushed](const Error* cancelled) {
-      if (gone && cancelled == nullptr && machine_) machine_->objects().drop(*gone);
+    // Also when cancelled: the thread is joined by then, and a slot may still hold the key.
+    scheduler_.submit_urgent([this, gone, flushed](const Error*) {
+      if (gone && machine_) machine_->objects().drop(*gone);
       if (flushed) flushed();
     });
   }
@@ -158,10 +159,12 @@ class TpmStore final : public Store {
   void note(const Fault& fault) {
     const bool broken = connection_is_gone(fault.kind) || fault.kind == Kind::failed;
     if (broken) disconnect();
-    if (fault.kind == Kind::lost)
+    if (fault.kind == Kind::lost) {
       state_.set({Condition::starting, "connect to the TPM anew: " + fault.error.what, {}});
-    else if (broken || fault.kind == Kind::lockout)
+      scheduler_.idle_after(reconnect_wait_);
+    } else if (broken || fault.kind == Kind::lockout) {
       report(fault);
+    }
   }
 
   void report(const Fault& fault) {

@@ -15,7 +15,7 @@
 namespace badged::test {
 
 // Long enough for a sanitized build on a busy machine; reached only when something hangs.
-constexpr std::chrono::seconds kPatience{8};
+constexpr std::chrono::seconds kPatience{60};
 
 // Follows a store's states from its first.
 class StateWatch {

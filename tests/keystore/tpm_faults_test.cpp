@@ -313,6 +313,31 @@ TEST_CASE("never takes a forged signature for the TPM's", "[tpm]") {
     if (Relay::command_code(command) == kSign && answer.size() > 40) answer[30] ^= 1;
   });
   CHECK(sign(*opened.store, issuer.id, kDigest).error().code == Errc::unavailable);
+  relay.tamper({});
+  REQUIRE(opened.watch.reaches(Condition::starting));
+  REQUIRE(opened.watch.reaches(Condition::ready));
+}
+
+TEST_CASE("destroys a key while the connection is rebuilt", "[tpm]") {
+  Case c;
+  Relay relay(c.tpm);
+  Opened opened(relay.tcti(), c.keys);
+  REQUIRE(opened.watch.reaches(Condition::ready));
+  const auto issuer = opened.store->issuer().value();
+  const auto gone = create_key(*opened.store).value();
+  const auto kept = create_key(*opened.store).value();
+  std::atomic<bool> once = true;
+  std::promise<void> flushed;
+  relay.intercept([&](const Bytes& command) -> std::optional<Bytes> {
+    if (Relay::command_code(command) != kSign || !once.exchange(false)) return std::nullopt;
+    opened.store->destroy(gone.id, [&flushed] { flushed.set_value(); });
+    return Relay::error_answer(0x910);  // TPM_RC_REFERENCE_H0: as after a reset
+  });
+  check_signs(*opened.store, issuer);
+  flushed.get_future().wait();
+  check_signs(*opened.store, issuer);
+  check_signs(*opened.store, kept);
+  CHECK(sign(*opened.store, gone.id, kDigest).error().code == Errc::not_found);
 }
 
 TEST_CASE("lives through garbage from the TPM", "[tpm]") {
