@@ -196,6 +196,7 @@ awaitable<void> Daemon::wait_for_store() {
 }
 
 void Daemon::note_store_state(const keystore::StoreState& state) {
+  if (state.condition == keystore::Condition::starting) return;
   store_change_.cancel();
   const bool ready = state.condition == keystore::Condition::ready;
   const auto text = "key store " + std::string(to_string(state.condition)) +

@@ -62,10 +62,16 @@ Error StateDb::error(const char* doing) const {
       "then starts a new one and says so in the audit log");
 }
 
+Result<int> StateDb::version() const {
+  const auto query = prepare(db_, "PRAGMA user_version");
+  if (!query || sqlite3_step(query.get()) != SQLITE_ROW) return error("read the version");
+  return sqlite3_column_int(query.get(), 0);
+}
+
 Result<void> StateDb::prepare_schema() {
-  const auto version = prepare(db_, "PRAGMA user_version");
-  if (!version || sqlite3_step(version.get()) != SQLITE_ROW) return error("read the version");
-  const int found = sqlite3_column_int(version.get(), 0);
+  const auto read = version();
+  if (!read) return read.error();
+  const int found = *read;
   if (found > kSchemaVersion)
     return fail(Errc::refused,
                 std::string("open ") + sqlite3_db_filename(db_, "main") + ": version " +

@@ -38,6 +38,7 @@ class StateDb {
 
  private:
   explicit StateDb(sqlite3* db) : db_(db) {}
+  Result<int> version() const;
   Result<void> prepare_schema();
   Error error(const char* doing) const;
   sqlite3* db_;

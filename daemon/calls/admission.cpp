@@ -35,7 +35,7 @@ awaitable<AdmissionOutcome> Admissions::admit(std::shared_ptr<peers::Process> pr
           !confirmed && confirmed.error().reason == peers::PeerRefusal::not_main_process;
       facts.main_process = confirmed  ? agents::MainProcess::yes
                            : is_child ? agents::MainProcess::no
-                                      : agents::MainProcess::unknown;
+                                      : agents::MainProcess::refused;
       if (!confirmed) refusal = confirmed.error();
       continue;
     }

@@ -103,11 +103,11 @@ awaitable<front::Response> proof(Context context) {
     co_return co_await deny(context, "proof-refused", refusal.reason, "no session", refusal.answer);
   }
   const auto& limits = service.policy.rules.limits.of(record.tier());
-  if (!session->proofs.take(limits.proofs, tokens::RateBucket::Clock::now()))
-    co_return co_await deny(
-        context, "proof-refused", "proof-rate", "too many proofs",
-        {429, "temporarily_unavailable", "this session asks for proofs too often",
-         "one proof per request is enough", 1});
+  if (!session->proofs.take(limits.proofs, tokens::RateBucket::Clock::now())) {
+    const Problem refusal{429, "temporarily_unavailable", "this session asks for proofs too often",
+                          "one proof per request is enough", 1};
+    co_return co_await deny(context, "proof-refused", "proof-rate", "too many proofs", refusal);
+  }
   const auto checked = check(service, record, *session, request);
   if (const auto* refusal = std::get_if<Refusal>(&checked))
     co_return co_await deny(context, "proof-refused", refusal->reason, refusal->answer.description,
@@ -121,9 +121,11 @@ awaitable<front::Response> proof(Context context) {
   attest::append_base64url(dpop, as_bytes(payload));
   const auto signature = co_await sign(service, *session, keystore::sha256(as_bytes(dpop)),
                                        context.exchange.process->facts().uid);
-  if (!signature)
+  if (!signature) {
+    const auto refusal = unavailable(signature.error());
     co_return co_await deny(context, "proof-refused", to_string(signature.error().code),
-                            signature.error().what, unavailable(signature.error()));
+                            signature.error().what, refusal);
+  }
   attest::append_signature(dpop, *signature);
   ++service.recorder.use(session->id(), session->agent()).proofs;
   co_return answer("{\"dpop\":\"" + dpop + "\"}", context.exchange.correlation_id);

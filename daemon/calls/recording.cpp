@@ -24,7 +24,7 @@ audit::Entry entry_about(std::string_view kind, const Context& context) {
 }
 
 awaitable<front::Response> deny(Context context, std::string_view kind, std::string_view reason,
-                                std::string detail, Problem answer) {
+                                std::string detail, const Problem& answer) {
   auto& service = context.service;
   const auto uid = context.exchange.process->facts().uid;
   const auto key = std::string(kind) + '/' + std::string(reason);

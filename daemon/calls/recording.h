@@ -16,9 +16,10 @@ boost::asio::awaitable<Result<void>> durable(Service& service, const audit::Entr
 // An entry about this exchange: kind, txn, uid, pid, and the agent where one is known.
 audit::Entry entry_about(std::string_view kind, const Context& context);
 
-// A refusal on record (equal ones are counted), then its answer.
+// A refusal on record (equal ones are counted), then its answer. Give `answer` a name in the
+// caller: GCC 12 destroys a braced temporary in a co_await expression twice.
 boost::asio::awaitable<front::Response> deny(Context context, std::string_view kind,
                                              std::string_view reason, std::string detail,
-                                             Problem answer);
+                                             const Problem& answer);
 
 }  // namespace badged::calls

@@ -62,26 +62,35 @@ constexpr std::array kTable{
         audit_tail},
 };
 
+awaitable<front::Response> for_anyone(Service& service, const Row& row,
+                                      const front::Exchange& exchange) {
+  const Context context{service, exchange, nullptr, std::nullopt};
+  co_return co_await row.handler(context);
+}
+
 awaitable<front::Response> for_listed(Service& service, const Row& row,
                                       const front::Exchange& exchange) {
   // The common case costs no coroutine of its own.
   if (const auto* known = service.admissions.kept(exchange.process, *service.policy.records)) {
     const Admitted admitted = *known;
-    co_return co_await row.handler({service, exchange, &admitted, std::nullopt});
+    const Context context{service, exchange, &admitted, std::nullopt};
+    co_return co_await row.handler(context);
   }
   const auto outcome = co_await service.admissions.admit(exchange.process, service.policy.records);
-  if (const auto* admitted = std::get_if<Admitted>(&outcome))
-    co_return co_await row.handler({service, exchange, admitted, std::nullopt});
+  if (const auto* admitted = std::get_if<Admitted>(&outcome)) {
+    const Context context{service, exchange, admitted, std::nullopt};
+    co_return co_await row.handler(context);
+  }
   co_return co_await answer_stranger(service, exchange, std::get<NotAdmitted>(outcome));
 }
 
 awaitable<front::Response> for_admin(Service& service, const Row& row,
                                      const front::Exchange& exchange) {
   const auto admin = admin_peer(exchange);
-  if (admin) co_return co_await row.handler({service, exchange, nullptr, *admin});
-  co_return co_await deny({service, exchange, nullptr, std::nullopt}, "denial", "not-an-admin",
-                          std::string(row.shape.path),
-                          {403, "access_denied", admin.error().what, admin.error().hint});
+  const Context context{service, exchange, nullptr, admin ? std::optional(*admin) : std::nullopt};
+  if (admin) co_return co_await row.handler(context);
+  const Problem refusal{403, "access_denied", admin.error().what, admin.error().hint};
+  co_return co_await deny(context, "denial", "not-an-admin", std::string(row.shape.path), refusal);
 }
 
 }  // namespace
@@ -100,7 +109,7 @@ awaitable<front::Response> dispatch(Service& service, front::Exchange exchange) 
   const auto& row = kTable[exchange.request.call];
   switch (row.who) {
     case Who::anyone:
-      co_return co_await row.handler({service, exchange, nullptr, std::nullopt});
+      co_return co_await for_anyone(service, row, exchange);
     case Who::listed:
       co_return co_await for_listed(service, row, exchange);
     case Who::admin:

@@ -150,21 +150,26 @@ awaitable<front::Response> not_now(Context context, Error error) {
   if (error.code == Errc::changed && context.exchange.process->ended())
     co_return problem({401, "invalid_client", "the process ended or started another program", {}},
                       context.exchange.correlation_id);
-  co_return co_await deny(context, "denial", to_string(error.code), error.what, unavailable(error));
+  const auto refusal = unavailable(error);
+  co_return co_await deny(context, "denial", to_string(error.code), error.what, refusal);
 }
 
 awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPtr session) {
   auto& service = context.service;
   const auto& limits = service.policy.rules.limits.of(grant.tier);
-  if (!service.token_rates[session->agent()].take(limits.tokens, tokens::RateBucket::Clock::now()))
-    co_return co_await deny(
-        context, "denial", "token-rate", "the agent asks for tokens too often",
-        {429, "temporarily_unavailable", "this agent asks for new tokens too often",
-         "use a token until half of its life is over", 1});
+  auto& rate = service.token_rates[session->agent()];
+  if (!rate.take(limits.tokens, tokens::RateBucket::Clock::now())) {
+    const Problem refusal{429, "temporarily_unavailable",
+                          "this agent asks for new tokens too often",
+                          "use a token until half of its life is over", 1};
+    co_return co_await deny(context, "denial", "token-rate", "new tokens too often", refusal);
+  }
   auto minted = co_await mint(context, grant, *session);
   if (!minted) co_return co_await not_now(context, minted.error());
-  if (session->ended())
-    co_return co_await not_now(context, fail(Errc::changed, "the session ended meanwhile"));
+  if (session->ended()) {
+    auto ended = fail(Errc::changed, "the session ended meanwhile");
+    co_return co_await not_now(context, std::move(ended));
+  }
   const auto recorded = co_await durable(service, token_entry(context, grant, *session, *minted));
   if (!recorded) {
     log(Level::error, recorded.error().what, context.exchange.correlation_id);
@@ -186,24 +191,26 @@ awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPt
 awaitable<front::Response> token(Context context) {
   auto& service = context.service;
   const auto& request = context.exchange.request;
-  if (*request.get("grant_type") != "client_credentials")
-    co_return co_await deny(
-        context, "denial", "unsupported_grant_type", "another grant_type",
-        {400, "unsupported_grant_type", "only grant_type=client_credentials is served", {}});
+  if (*request.get("grant_type") != "client_credentials") {
+    const Problem refusal{
+        400, "unsupported_grant_type", "only grant_type=client_credentials is served", {}};
+    co_return co_await deny(context, "denial", refusal.code, "another grant_type", refusal);
+  }
   const auto ask = read_ask(request);
-  if (!ask)
-    co_return co_await deny(
-        context, "denial", "malformed", ask.error().what,
-        {400,
-         ask.error().code == Errc::refused ? "invalid_authorization_details" : "invalid_request",
-         ask.error().what, ask.error().hint});
+  if (!ask) {
+    const bool details = ask.error().code == Errc::refused;
+    const Problem refusal{400, details ? "invalid_authorization_details" : "invalid_request",
+                          ask.error().what, ask.error().hint};
+    co_return co_await deny(context, "denial", refusal.code, ask.error().what, refusal);
+  }
   auto decision = policy::decide(*context.caller->record, *ask, standing_of(service),
                                  service.policy.rules.limits);
-  if (const auto* denial = std::get_if<policy::Denial>(&decision))
-    co_return co_await deny(
-        context, "denial", policy::to_string(denial->code), denial->reason,
-        {status_of(denial->code), policy::to_string(denial->code), denial->description,
-         denial->hint, denial->code == policy::DenialCode::temporarily_unavailable ? 5 : 0});
+  if (const auto* denial = std::get_if<policy::Denial>(&decision)) {
+    const bool later = denial->code == policy::DenialCode::temporarily_unavailable;
+    const Problem refusal{status_of(denial->code), policy::to_string(denial->code),
+                          denial->description, denial->hint, later ? 5 : 0};
+    co_return co_await deny(context, "denial", refusal.code, denial->reason, refusal);
+  }
   auto& grant = std::get<policy::Grant>(decision);
   auto session = service.sessions.find(*context.exchange.process, *context.caller->record);
   if (session != nullptr && session->custody() == grant.custody && !request.no_cache) {

@@ -47,11 +47,11 @@ awaitable<front::Response> answer_stranger(Service& service, const front::Exchan
       why.refusal ? peers::to_string(why.refusal->reason) : "no-record:" + why.mismatch.rule;
   const auto detail =
       facts.executable + ": " + (why.refusal ? why.refusal->what : why.mismatch.message);
-  auto response =
-      co_await deny(context, "finding", reason, detail,
-                    {403, "unauthorized_client", "no agent's record matches this process",
-                     "ask the host's admin: `badgectl whoami --pid " + std::to_string(facts.pid) +
-                         "` names the first rule that failed and what would satisfy it"});
+  const Problem refusal{403, "unauthorized_client", "no agent's record matches this process",
+                        "ask the host's admin: `badgectl whoami --pid " +
+                            std::to_string(facts.pid) +
+                            "` names the first rule that failed and what would satisfy it"};
+  auto response = co_await deny(context, "finding", reason, detail, refusal);
   response.body.pop_back();
   response.body += ",\"process\":" + json::serialize(process_json(facts)) + '}';
   co_return response;
@@ -82,9 +82,9 @@ awaitable<front::Response> whoami_of(Context context) {
   json::object out{{"process", process_json((*process)->facts())}};
   if (const auto* admitted = std::get_if<Admitted>(&outcome)) {
     out["agent"] = agent_json(context.service, *admitted->record);
-    out["match"] = {{"record", admitted->record->name},
-                    {"first_failed_rule", nullptr},
-                    {"satisfied_by", nullptr}};
+    out["match"] = json::object{{"record", admitted->record->name},
+                                {"first_failed_rule", nullptr},
+                                {"satisfied_by", nullptr}};
     co_return answer(json::serialize(out), context.exchange.correlation_id);
   }
   const auto& refused = std::get<NotAdmitted>(outcome);
@@ -92,11 +92,12 @@ awaitable<front::Response> whoami_of(Context context) {
   facts.process = (*process)->facts();
   const auto nearest = records->explain(facts).value_or(refused.mismatch);
   out["agent"] = nullptr;
-  out["match"] = {{"record", nullptr},
-                  {"nearest", nearest.agent},
-                  {"first_failed_rule", nearest.rule},
-                  {"message", refused.refusal ? refused.refusal->what : nearest.message},
-                  {"satisfied_by", refused.refusal ? refused.refusal->hint : nearest.remedy}};
+  out["match"] =
+      json::object{{"record", nullptr},
+                   {"nearest", nearest.agent},
+                   {"first_failed_rule", nearest.rule},
+                   {"message", refused.refusal ? refused.refusal->what : nearest.message},
+                   {"satisfied_by", refused.refusal ? refused.refusal->hint : nearest.remedy}};
   co_return answer(json::serialize(out), context.exchange.correlation_id);
 }
 

@@ -221,6 +221,20 @@ void read_limits(TomlTable& doc, agents::TierLimitTable& limit_table) {
   all->finish();
 }
 
+void read_tokens(TomlTable& doc, Tokens& tokens) {
+  auto table = doc.table("tokens", Need::optional);
+  if (!table) return;
+  tokens.jwks_cache = table->duration("jwks_cache").value_or(tokens.jwks_cache);
+  tokens.issuing_key_lifetime =
+      table->duration("issuing_key_lifetime").value_or(tokens.issuing_key_lifetime);
+  if (tokens.issuing_key_lifetime < 3 * tokens.jwks_cache) {
+    table->error("issuing_key_lifetime",
+                 "'issuing_key_lifetime' is less than three times 'jwks_cache'",
+                 "the next key is made two cache lifetimes before its first use");
+  }
+  table->finish();
+}
+
 void read_document(TomlTable& doc, Config& config, std::string_view default_host) {
   read_identity(doc, config, default_host);
   read_path(doc, "agents_dir", kMaxPathBytes, config.agents_dir);
@@ -232,6 +246,7 @@ void read_document(TomlTable& doc, Config& config, std::string_view default_host
               "they serve different callers: give each a path");
   }
   read_keystore(doc, config);
+  read_tokens(doc, config.tokens);
   read_tiers(doc, config.tiers.map);
   read_limits(doc, config.tiers.limits);
   doc.finish();

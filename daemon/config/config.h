@@ -3,6 +3,7 @@
 // [limits] again at reload. Any thread.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,12 @@ struct Keystore {
   bool i_accept_software_keys = false;  // always true where kind is software
 };
 
+// How the keys that sign tokens of the lower tiers take turns.
+struct Tokens {
+  std::chrono::seconds jwks_cache{300};              // how long verifiers may keep the JWKS
+  std::chrono::seconds issuing_key_lifetime{86400};  // a key signs for this long
+};
+
 struct Config {
   std::string file;
   std::string issuer;  // https URL without query or fragment (RFC 8414 2), no default; as written
@@ -32,6 +39,7 @@ struct Config {
   std::string agent_socket = "/run/badged/agent.sock";
   std::string admin_socket = "/run/badged/admin/admin.sock";
   Keystore keystore;
+  Tokens tokens;
   agents::TierRules tiers;  // [tiers] and [limits.TIER] over the defaults
 };
 

@@ -112,8 +112,10 @@ awaitable<bool> Connection::answer(const Request& request) {
   }
   // The deadline of a request does not bound its handler: the TPM's queue has its own.
   deadline_ = Clock::time_point::max();
-  auto response = co_await server_.hooks_.handle(Exchange{
-      request, process, kind_, stream_.descriptor().native_handle(), new_correlation_id()});
+  // GCC 12 destroys a braced temporary in a co_await expression twice: it needs a name.
+  Exchange exchange{request, process, kind_, stream_.descriptor().native_handle(),
+                    new_correlation_id()};
+  auto response = co_await server_.hooks_.handle(std::move(exchange));
   // Whoever exits or execs while it waits gets nothing: its pid may be another's by now.
   const auto still = process->check();
   if (still != peers::Liveness::same) {

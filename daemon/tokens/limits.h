@@ -26,18 +26,7 @@ inline constexpr std::size_t kKnownTokensPerSession = 16;
 // Callers that wait for one session's TPM key to be made.
 inline constexpr std::size_t kMaxWaitersPerSession = 64;
 
-// How long a verifier may keep the JWKS (Cache-Control: max-age). A new issuing key is published at
-// least this long before its first use.
-inline constexpr std::chrono::seconds kJwksCacheLifetime = 5min;
-
-// How long one issuing key signs. A day bounds what a leaked key is worth; an hour would have
-// verifiers fetch the JWKS all the time.
-inline constexpr std::chrono::seconds kIssuingKeyLifetime = 24h;
-
 // A token may be checked by a clock a little behind ours.
 inline constexpr std::chrono::seconds kRetireLeeway = 1min;
-
-// Rate buckets for agents; records are bounded far below (agents::kMaxRecords).
-inline constexpr std::size_t kMaxBuckets = 16384;
 
 }  // namespace badged::tokens::limits
