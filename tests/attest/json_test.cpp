@@ -104,7 +104,8 @@ TEST_CASE("a missing member is named in the error, its value never") {
 }
 
 TEST_CASE("a JSON string survives being written, whatever it holds") {
-  const std::string text("a\"b\\c\n\t\x01\x1f ä😀 \0 end", 24);
+  using namespace std::string_literals;
+  const std::string text = "a\"b\\c\n\t\x01\x1f ä😀 \0 end"s;
   std::string written;
   append_json_string(written, text);
   const auto read = parse_strict(written);
