@@ -103,7 +103,8 @@ Check check_clock(const std::string& state_dir) {
   timex state{};
   int rc = ::adjtimex(&state);
   if (rc < 0)
-    return warn("clock", "the kernel does not say whether it is synchronised", "run as root");
+    return warn("clock", "the kernel does not say whether it is synchronised",
+                "timedatectl says it");
   if (rc == TIME_ERROR || (state.status & STA_UNSYNC) != 0)
     return warn("clock", "not synchronised",
                 "tokens live for minutes: run systemd-timesyncd or chrony");
