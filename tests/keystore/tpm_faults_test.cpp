@@ -19,11 +19,8 @@ namespace {
 
 const Digest kDigest = sha256(as_bytes("something to sign"));
 
-constexpr std::uint32_t kSign = 0x0000015D;
-constexpr std::uint32_t kRetry = 0x922;
-constexpr std::uint32_t kLockout = 0x921;
-constexpr std::uint32_t kObjectMemory = 0x902;
-constexpr std::uint32_t kFailure = 0x101;
+constexpr std::uint32_t kSign = 0x15D;  // a command; the rest are response codes
+constexpr std::uint32_t kRetry = 0x922, kLockout = 0x921, kObjectMemory = 0x902, kFailure = 0x101;
 
 void check_signs(Store& store, const StoredKey& key) {
   const auto signature = sign(store, key.id, kDigest);
@@ -60,7 +57,6 @@ TEST_CASE("says that the TPM is gone, and recovers with all its keys when it is 
   CHECK(refused.error().code == Errc::unavailable);
   REQUIRE(opened.watch.reaches(Condition::missing));
   CHECK_FALSE(opened.watch.last().hint.empty());
-  // What needs no TPM is answered still.
   CHECK(opened.store->identity());
   CHECK(opened.store->issuer());
   CHECK(sign(*opened.store, issuer.id, kDigest).error().code == Errc::unavailable);
