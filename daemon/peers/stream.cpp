@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "daemon/peers/message_sender.h"
+
 namespace badged::peers {
 
 namespace {
@@ -54,15 +56,6 @@ PeerResult<Stream> Stream::open(boost::asio::io_context& io, OwnedFd fd,
 Stream::Stream(boost::asio::posix::stream_descriptor descriptor, std::shared_ptr<Process> process)
     : descriptor_(std::move(descriptor)), process_(std::move(process)) {}
 
-std::optional<PeerRefusal> Stream::judge(const SenderSeen& seen) {
-  if (!seen.present) return PeerRefusal::message_without_sender;
-  const ProcessFacts& facts = process_->facts();
-  if (seen.pid != facts.pid) return PeerRefusal::foreign_message_sender;
-  if (seen.uid == facts.uid && seen.gid == facts.gid) return std::nullopt;
-  process_->end(Liveness::ids_changed);
-  return PeerRefusal::process_ids_changed;
-}
-
 PeerResult<Moved> Stream::read_some(std::span<std::uint8_t> buffer) {
   if (refused_) return refuse(*refused_);
   alignas(cmsghdr) std::array<std::uint8_t, kControlBytes> control;
@@ -79,8 +72,8 @@ PeerResult<Moved> Stream::read_some(std::span<std::uint8_t> buffer) {
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return Moved{};
   if (got == 0 || (got < 0 && gone(errno))) return Moved{StreamState::closed, 0};
   if (got < 0) return refuse_errno(PeerRefusal::kernel_failure, "recvmsg", errno);
-  const auto sender = sender_of(message);
-  refused_ = judge(sender ? SenderSeen{true, sender->pid, sender->uid, sender->gid} : SenderSeen{});
+  refused_ = check_sender(process_->facts(), sender_of(message));
+  if (refused_ == PeerRefusal::process_ids_changed) process_->end(Liveness::ids_changed);
   if (!refused_ && (message.msg_flags & MSG_CTRUNC) != 0) refused_ = PeerRefusal::passed_descriptor;
   if (refused_) return refuse(*refused_);
   return Moved{StreamState::ready, static_cast<std::size_t>(got)};

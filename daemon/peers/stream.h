@@ -57,14 +57,7 @@ class Stream {
   void close();
 
  private:
-  struct SenderSeen {
-    bool present = false;
-    pid_t pid = 0;
-    uid_t uid = 0;
-    gid_t gid = 0;
-  };
   Stream(boost::asio::posix::stream_descriptor descriptor, std::shared_ptr<Process> process);
-  std::optional<PeerRefusal> judge(const SenderSeen& seen);
 
   boost::asio::posix::stream_descriptor descriptor_;
   std::shared_ptr<Process> process_;
