@@ -25,6 +25,12 @@ BadRequest bad(int status, std::string description) {
 constexpr http::field kOnce[] = {http::field::host, http::field::content_length,
                                  http::field::content_type, http::field::authorization};
 
+// RFC 9112 5.2. Beast joins such lines, and who stands before or behind may not.
+bool has_fold(std::string_view header) {
+  return header.find("\r\n ") != std::string_view::npos ||
+         header.find("\r\n\t") != std::string_view::npos;
+}
+
 std::optional<BadRequest> check_header(const Fields& header) {
   if (header.version() != 11) return bad(505, "only HTTP/1.1 is served");
   if (static_cast<std::size_t>(std::distance(header.begin(), header.end())) >
@@ -135,6 +141,7 @@ Outcome parse_request(std::string_view bytes, std::span<const CallShape> calls, 
   }
   scanned = end;
   const auto header_size = end + kHeaderEnd.size();
+  if (has_fold(bytes.substr(0, header_size))) return bad(400, "a header line is folded");
   Header parser;
   parser.header_limit(static_cast<std::uint32_t>(limits::kMaxHeader));
   parser.skip(true);
