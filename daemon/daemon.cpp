@@ -53,6 +53,26 @@ tokens::Host host_of(const config::Config& config) {
   return {config.issuer, config.trust_domain, config.host};
 }
 
+// What a reload read from disk.
+struct Loaded {
+  agents::TierRules rules;
+  std::shared_ptr<const agents::RecordSet> records;
+  agents::Diagnostics problems;
+};
+
+std::shared_ptr<Loaded> load_all(const std::string& config_file, const std::string& directory,
+                                 const agents::TierRules& rules_in_force) {
+  auto config = config::load_config(config_file);
+  auto loaded = std::make_shared<Loaded>();
+  loaded->rules = config.config ? config.config->tiers : rules_in_force;
+  const auto accounts = agents::host_accounts();
+  auto report = agents::load_directory(directory, loaded->rules, *accounts);
+  loaded->records = std::move(report.good);
+  loaded->problems = std::move(config.problems);
+  loaded->problems.insert(loaded->problems.end(), report.problems.begin(), report.problems.end());
+  return loaded;
+}
+
 void make_state_directory(const std::string& path) {
   for (auto slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1))
@@ -128,7 +148,7 @@ Daemon::Daemon(config::Config config)
                                     *recorder_,
                                     clock_,
                                     host_of(config_),
-                                    [this](const std::string& who) { return reload(who); },
+                                    [this](std::string who) { return reload(std::move(who)); },
                                     [this] { return server_->counts(); },
                                     warnings_,
                                     calls::unix_now(),
@@ -221,38 +241,48 @@ void Daemon::load_records_at_start() {
   }
 }
 
-calls::ReloadResult Daemon::reload(const std::string& who) {
+awaitable<calls::ReloadResult> Daemon::reload(std::string who) {
   calls::ReloadResult result;
-  auto config = config::load_config(config_.file);
-  result.problems = std::move(config.problems);
-  const auto rules = config.config ? config.config->tiers : policy_.rules;
-  const auto accounts = agents::host_accounts();
-  auto report = agents::load_directory(config_.agents_dir, rules, *accounts);
-  result.problems.insert(result.problems.end(), report.problems.begin(), report.problems.end());
-  result.agents = policy_.records->records().size();
-  policy_.problems = result.problems;
-  for (const auto& problem : result.problems) log(Level::warning, agents::to_text(problem));
-  if (agents::has_errors(result.problems)) {
-    log(Level::error, "reload by " + who + " refused: the records in force stay");
-    return result;
+  if (reloading_) {
+    agents::Reporter(config_.file, result.problems)
+        .error({}, "a reload is going on", "try again when it is done");
+    co_return result;
   }
-  const auto before = policy_;
-  policy_.rules = rules;
-  policy_.records = std::move(report.good);
-  result.changed = true;
+  reloading_ = true;
+  const auto loaded = co_await await_answer<std::shared_ptr<Loaded>>(
+      io_, [this](Answer<std::shared_ptr<Loaded>> done) {
+        asio::post(loader_,
+                   [done = std::move(done), file = config_.file, directory = config_.agents_dir,
+                    rules = policy_.rules] { done(load_all(file, directory, rules)); });
+      });
+  reloading_ = false;
+  result.problems = loaded->problems;
+  policy_.problems = loaded->problems;
+  for (const auto& problem : result.problems) log(Level::warning, agents::to_text(problem));
+  result.changed = !agents::has_errors(result.problems);
+  if (result.changed) put_in_force(loaded->rules, std::move(loaded->records));
   result.agents = policy_.records->records().size();
+  log(result.changed ? Level::info : Level::error,
+      result.changed ? "reloaded by " + who + ": " + std::to_string(result.agents) + " agents"
+                     : "reload by " + who + " refused: the records in force stay");
+  co_return result;
+}
+
+void Daemon::put_in_force(agents::TierRules rules,
+                          std::shared_ptr<const agents::RecordSet> records) {
+  const auto before = policy_.rules.limits;
+  policy_.rules = std::move(rules);
+  policy_.records = std::move(records);
   // A session was opened under its record; under another record it would carry what is gone.
   sessions_->retain([&](const tokens::Session& session) {
     const auto now = policy_.records->find(session.agent());
     return now != nullptr && agents::record_json(*now, policy_.rules.limits) ==
-                                 agents::record_json(session.record(), before.rules.limits);
+                                 agents::record_json(session.record(), before);
   });
   std::erase_if(service_->token_rates, [this](const auto& entry) {
     return policy_.records->find(entry.first) == nullptr;
   });
   clock_.accept();
-  log(Level::info, "reloaded by " + who + ": " + std::to_string(result.agents) + " agents");
-  return result;
 }
 
 void Daemon::open_sockets() {
@@ -293,6 +323,7 @@ awaitable<void> Daemon::tick(std::int64_t now) {
   co_await keep_issuing_keys(now);
   if (++ticks_since_checkpoint_ < kCheckpointEvery) co_return;
   ticks_since_checkpoint_ = 0;
+  sessions_->rest_idle_keys();
   co_await checkpoint();
 }
 
@@ -340,7 +371,7 @@ awaitable<void> Daemon::hangup_loop() {
     co_await hangup_.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (error || stopping_) co_return;
     manager_.reloading();
-    const auto result = reload("SIGHUP");
+    const auto result = co_await reload("SIGHUP");
     recorder_->write(audit::Entry("reload")
                          .text("by", "SIGHUP")
                          .text("result", result.changed ? "changed" : "refused")

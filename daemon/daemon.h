@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,7 +50,8 @@ class Daemon {
   boost::asio::awaitable<void> checkpoint();
   boost::asio::awaitable<void> hangup_loop();
   boost::asio::awaitable<void> stop();
-  calls::ReloadResult reload(const std::string& who);
+  boost::asio::awaitable<calls::ReloadResult> reload(std::string who);
+  void put_in_force(agents::TierRules rules, std::shared_ptr<const agents::RecordSet> records);
   void load_records_at_start();
   void open_sockets();
   void note_store_state(const keystore::StoreState& state);
@@ -78,6 +80,9 @@ class Daemon {
   boost::asio::signal_set hangup_;
   boost::asio::steady_timer ticker_;
   boost::asio::steady_timer store_change_;
+  // Reads records at a reload: ten thousand take a second, which is too long for the I/O thread.
+  boost::asio::thread_pool loader_{1};
+  bool reloading_ = false;
   bool issuing_keys_open_ = false;
   bool stopping_ = false;
   int ticks_since_checkpoint_ = 0;

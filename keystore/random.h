@@ -8,7 +8,8 @@
 
 namespace badged::keystore {
 
-// Fills `out`. Throws when the generator cannot be seeded: nothing may go on without it.
+// For identifiers that are published (jti, session, nonces). Fills `out`. Throws when the generator
+// cannot be seeded: nothing may go on without it.
 void fill_random(std::span<std::uint8_t> out);
 // The same from the generator meant for secrets that are never published (keys, auth values).
 void fill_private_random(std::span<std::uint8_t> out);

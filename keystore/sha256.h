@@ -10,7 +10,8 @@ namespace badged::keystore {
 // Throws std::bad_alloc when OpenSSL has no memory; nothing else can fail.
 Digest sha256(ByteView data);
 
-// For data that comes in pieces. finish() may be called once; then only destruction is allowed.
+// For data that comes in pieces. After finish() only restart() and
+// destruction are allowed.
 class Sha256 {
  public:
   Sha256();
@@ -20,6 +21,7 @@ class Sha256 {
 
   Sha256& update(ByteView data);
   Digest finish();
+  void restart();  // cheaper than a new object
 
  private:
   struct State;

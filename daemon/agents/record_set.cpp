@@ -140,7 +140,7 @@ Check check(const Record& record, const CallerFacts& facts, FileNow look) {
 
 Mismatch no_record_near(const peers::ProcessFacts& process) {
   const bool in_unit = static_cast<bool>(process.unit);
-  return {"", "none",
+  return {"", in_unit ? "unit" : "uid",
           "no record has its uid " + std::to_string(process.uid) +
               (in_unit ? " or its unit " + quoted(process.unit.name) : ""),
           in_unit ? "make one: badgectl agents new --unit " + process.unit.name

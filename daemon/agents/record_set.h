@@ -47,7 +47,7 @@ struct CallerFacts {
 // The first rule of a record that a process fails, for admins alone (never for the caller).
 struct Mismatch {
   std::string agent;    // the record's name; empty: no record comes near
-  std::string rule;     // "unit", "uid", "executable", "main_process", "executable_sha256", "none",
+  std::string rule;     // "unit", "uid", "executable", "main_process", "executable_sha256",
                         // "ambiguous"
   std::string message;  // "uid is 1000, the record wants 990 (invoice-bot)"
   std::string remedy;   // what would satisfy it

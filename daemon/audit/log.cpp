@@ -83,6 +83,11 @@ Result<std::unique_ptr<Log>> Log::open(std::string path, StateDb& db, Post post,
         "the last line was torn by a crash: " + std::to_string(found->torn_bytes) +
         " bytes that nobody was told of were removed");
   }
+  if (!*stored && found->end.link.seq > 0)
+    recovery.findings.push_back(
+        "state.db knows of no audit log, but one with " + std::to_string(found->end.link.seq) +
+        " lines is there: state.db was removed or replaced, and whether the log's tail was cut "
+        "cannot be known; the chain is continued");
   sync_directory_of(path);
   return std::unique_ptr<Log>(
       new Log(std::move(path), *file, found->end.offset, found->end.link, db, std::move(post)));

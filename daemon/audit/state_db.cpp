@@ -10,17 +10,6 @@ namespace {
 constexpr int kSchemaVersion = 1;
 constexpr int kBusyTimeoutMs = 5000;  // a reader holds the file for microseconds; longer is a fault
 
-struct Finalize {
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using Statement = std::unique_ptr<sqlite3_stmt, Finalize>;
-
-Statement prepare(sqlite3* db, const char* sql) {
-  sqlite3_stmt* statement = nullptr;
-  sqlite3_prepare_v2(db, sql, -1, &statement, nullptr);
-  return Statement(statement);
-}
-
 Result<sqlite3*> open_file(const std::string& path, int flags) {
   sqlite3* db = nullptr;
   const int rc = sqlite3_open_v2(path.c_str(), &db, flags | SQLITE_OPEN_FULLMUTEX, nullptr);
@@ -51,7 +40,18 @@ Result<std::unique_ptr<StateDb>> StateDb::open_read_only(const std::string& path
 }
 
 StateDb::~StateDb() {
+  write_head_.reset();
   sqlite3_close(db_);
+}
+
+void StateDb::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+StateDb::Statement StateDb::prepare(const char* sql) const {
+  sqlite3_stmt* statement = nullptr;
+  sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr);
+  return Statement(statement);
 }
 
 Error StateDb::error(const char* doing) const {
@@ -63,7 +63,7 @@ Error StateDb::error(const char* doing) const {
 }
 
 Result<int> StateDb::version() const {
-  const auto query = prepare(db_, "PRAGMA user_version");
+  const auto query = prepare("PRAGMA user_version");
   if (!query || sqlite3_step(query.get()) != SQLITE_ROW) return error("read the version");
   return sqlite3_column_int(query.get(), 0);
 }
@@ -90,7 +90,7 @@ Result<void> StateDb::prepare_schema() {
 }
 
 Result<std::optional<StoredHead>> StateDb::audit_head() const {
-  const auto query = prepare(db_, "SELECT seq, hash, file_offset FROM audit_head WHERE id=1");
+  const auto query = prepare("SELECT seq, hash, file_offset FROM audit_head WHERE id=1");
   if (!query) return error("read the audit head");
   const int rc = sqlite3_step(query.get());
   if (rc == SQLITE_DONE) return std::optional<StoredHead>{};
@@ -106,21 +106,24 @@ Result<std::optional<StoredHead>> StateDb::audit_head() const {
 }
 
 Result<void> StateDb::set_audit_head(const StoredHead& head) {
-  const auto upsert =
-      prepare(db_,
-              "INSERT INTO audit_head VALUES(1,?,?,?) ON CONFLICT(id) DO UPDATE SET "
-              "seq=excluded.seq, hash=excluded.hash, file_offset=excluded.file_offset");
-  if (!upsert) return error("write the audit head");
-  sqlite3_bind_int64(upsert.get(), 1, static_cast<sqlite3_int64>(head.link.seq));
-  sqlite3_bind_blob(upsert.get(), 2, head.link.hash.data(), static_cast<int>(head.link.hash.size()),
+  if (!write_head_)
+    write_head_ = prepare(
+        "INSERT INTO audit_head VALUES(1,?,?,?) ON CONFLICT(id) DO UPDATE SET "
+        "seq=excluded.seq, hash=excluded.hash, file_offset=excluded.file_offset");
+  if (!write_head_) return error("write the audit head");
+  auto* upsert = write_head_.get();
+  sqlite3_bind_int64(upsert, 1, static_cast<sqlite3_int64>(head.link.seq));
+  sqlite3_bind_blob(upsert, 2, head.link.hash.data(), static_cast<int>(head.link.hash.size()),
                     SQLITE_STATIC);
-  sqlite3_bind_int64(upsert.get(), 3, head.offset);
-  if (sqlite3_step(upsert.get()) != SQLITE_DONE) return error("write the audit head");
-  return ok();
+  sqlite3_bind_int64(upsert, 3, head.offset);
+  const int rc = sqlite3_step(upsert);
+  auto failed = rc == SQLITE_DONE ? ok() : Result<void>(error("write the audit head"));
+  sqlite3_reset(upsert);
+  return failed;
 }
 
 Result<std::int64_t> StateDb::agent_epoch(const std::string& agent) const {
-  const auto query = prepare(db_, "SELECT epoch FROM agent_epoch WHERE agent=?");
+  const auto query = prepare("SELECT epoch FROM agent_epoch WHERE agent=?");
   if (!query) return error("read an agent's epoch");
   sqlite3_bind_text(query.get(), 1, agent.c_str(), -1, SQLITE_STATIC);
   const int rc = sqlite3_step(query.get());

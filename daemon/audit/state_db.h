@@ -12,6 +12,7 @@
 #include "daemon/audit/line.h"
 
 struct sqlite3;
+struct sqlite3_stmt;
 
 namespace badged::audit {
 
@@ -37,11 +38,17 @@ class StateDb {
   Result<std::int64_t> agent_epoch(const std::string& agent) const;
 
  private:
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  using Statement = std::unique_ptr<sqlite3_stmt, Finalize>;
   explicit StateDb(sqlite3* db) : db_(db) {}
   Result<int> version() const;
   Result<void> prepare_schema();
   Error error(const char* doing) const;
+  Statement prepare(const char* sql) const;
   sqlite3* db_;
+  Statement write_head_;  // prepared once: it runs with every group commit
 };
 
 }  // namespace badged::audit

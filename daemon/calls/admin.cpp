@@ -108,13 +108,18 @@ awaitable<front::Response> agents_show(Context context) {
 
 awaitable<front::Response> matrix(Context context) {
   const auto& policy = context.service.policy;
-  co_return ok_json(context, agents::matrix_json(*policy.records, policy.rules.map));
+  auto body = agents::matrix_json(*policy.records, policy.rules.map);
+  body.pop_back();
+  body += ",\"text\":" +
+          json::serialize(json::value(agents::matrix_text(*policy.records, policy.rules.map))) +
+          '}';
+  co_return ok_json(context, std::move(body));
 }
 
 awaitable<front::Response> reload(Context context) {
   const auto who = "uid " + std::to_string(context.admin->uid) + ", login uid " +
                    std::to_string(context.admin->login_uid);
-  const auto result = context.service.reload(who);
+  const auto result = co_await context.service.reload(who);
   auto entry = entry_about("reload", context);
   entry.text("result", result.changed ? "changed" : "refused");
   entry.number("agents", static_cast<std::int64_t>(result.agents));

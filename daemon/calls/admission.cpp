@@ -36,13 +36,20 @@ awaitable<AdmissionOutcome> Admissions::admit(std::shared_ptr<peers::Process> pr
       facts.main_process = confirmed  ? agents::MainProcess::yes
                            : is_child ? agents::MainProcess::no
                                       : agents::MainProcess::refused;
-      if (!confirmed) refusal = confirmed.error();
+      if (!confirmed) {
+        refusal = confirmed.error();
+        facts.main_process_refused = refusal->what;
+      }
       continue;
     }
-    if (outcome.kind == Kind::needs_digest && !facts.executable_digest) {
+    if (outcome.kind == Kind::needs_digest && facts.digest_refused.empty() &&
+        !facts.executable_digest) {
       auto digest = co_await hash(process);
-      if (!digest) co_return NotAdmitted{{}, digest.error()};
-      facts.executable_digest = *digest;
+      if (digest) facts.executable_digest = *digest;
+      if (!digest) {
+        refusal = digest.error();
+        facts.digest_refused = refusal->what;
+      }
       continue;
     }
     if (outcome.kind != Kind::matched) co_return NotAdmitted{outcome.mismatch, refusal};

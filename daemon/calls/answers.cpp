@@ -39,7 +39,7 @@ Problem unavailable(const Error& error) {
           busy ? "badged has too much to do right now" : "badged cannot do this right now",
           busy ? "try again after Retry-After seconds"
                : "ask the host's admin to look at `badgectl status` and the journal",
-          busy ? 1 : 5};
+          busy ? 1 : 0};
 }
 
 int status_of(policy::DenialCode code) {

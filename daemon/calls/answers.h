@@ -25,8 +25,9 @@ front::Response problem(const Problem& problem, const std::string& correlation_i
 // A 200 with a JSON body that must not be stored (RFC 6749 5.1).
 front::Response answer(std::string body, const std::string& correlation_id);
 
-// Something of ours does not work now: temporarily_unavailable with Retry-After. The error's text
-// goes to the journal, not to the caller.
+// Something of ours does not work now: temporarily_unavailable, with Retry-After only where we are
+// merely busy (nobody knows when a TPM comes back). The error's text goes to the journal, not to the
+// caller.
 Problem unavailable(const Error& error);
 
 int status_of(policy::DenialCode code);

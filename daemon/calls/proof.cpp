@@ -81,9 +81,9 @@ std::variant<std::string, Refusal> check(Service& service, const agents::Record&
   return std::move(*url);
 }
 
-awaitable<Result<Signature>> sign(Service& service, const tokens::Session& session,
-                                  const Digest& digest, keystore::Caller caller) {
-  if (const auto* key = session.memory_key()) co_return key->sign(digest);
+awaitable<Result<Signature>> sign(Service& service, tokens::Session& session, const Digest& digest,
+                                  keystore::Caller caller) {
+  if (session.memory_key() != nullptr) co_return session.sign(digest);
   const auto id = session.stored_key()->id;
   co_return co_await await_answer<Result<Signature>>(
       service.io, [&](Answer<Result<Signature>> done) {

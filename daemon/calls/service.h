@@ -52,7 +52,7 @@ struct Service {
   audit::Recorder& recorder;
   ClockWatch& clock;
   const tokens::Host host;
-  std::function<ReloadResult(const std::string& who)> reload;
+  std::function<boost::asio::awaitable<ReloadResult>(std::string who)> reload;
   std::function<front::Counts()> connections;
   std::vector<std::string>& warnings;  // said at start-up, in `status` and by doctor
   std::int64_t started = 0;            // Unix time

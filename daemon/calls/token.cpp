@@ -206,9 +206,8 @@ awaitable<front::Response> token(Context context) {
   auto decision = policy::decide(*context.caller->record, *ask, standing_of(service),
                                  service.policy.rules.limits);
   if (const auto* denial = std::get_if<policy::Denial>(&decision)) {
-    const bool later = denial->code == policy::DenialCode::temporarily_unavailable;
     const Problem refusal{status_of(denial->code), policy::to_string(denial->code),
-                          denial->description, denial->hint, later ? 5 : 0};
+                          denial->description, denial->hint, 0};
     co_return co_await deny(context, "denial", refusal.code, denial->reason, refusal);
   }
   auto& grant = std::get<policy::Grant>(decision);

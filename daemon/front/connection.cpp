@@ -1,5 +1,7 @@
 #include "daemon/front/connection.h"
 
+#include <fcntl.h>
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -26,6 +28,7 @@ awaitable<void> Connection::run() {
     if (!parsed) co_return;
     if (!co_await answer(parsed->request)) co_return;
     busy_ = false;
+    served_ = true;
     if (pending_.empty() && pending_.capacity() > kKeepCapacity) std::string().swap(pending_);
   }
 }
@@ -78,6 +81,8 @@ awaitable<std::optional<Parsed>> Connection::read_request() {
 }
 
 awaitable<bool> Connection::more(std::string_view& view) {
+  // Between two requests there is usually nothing yet: waiting first saves a read in vain.
+  if (served_ && pending_.empty() && !co_await wait_readable()) co_return false;
   for (;;) {
     auto moved = stream_.read_some(server_.scratch_);
     if (!moved) {
@@ -105,6 +110,7 @@ awaitable<bool> Connection::wait_readable() {
 
 awaitable<bool> Connection::answer(const Request& request) {
   auto process = stream_.shared_process();
+  const auto checked = Clock::now();
   const auto alive = process->check();
   if (alive != peers::Liveness::same) {
     co_await refuse(peers::refuse(alive));
@@ -117,10 +123,12 @@ awaitable<bool> Connection::answer(const Request& request) {
                     new_correlation_id()};
   auto response = co_await server_.hooks_.handle(std::move(exchange));
   // Whoever exits or execs while it waits gets nothing: its pid may be another's by now.
-  const auto still = process->check();
-  if (still != peers::Liveness::same) {
-    co_await refuse(peers::refuse(still));
-    co_return false;
+  if (Clock::now() - checked >= limits::kCheckFreshness) {
+    const auto still = process->check();
+    if (still != peers::Liveness::same) {
+      co_await refuse(peers::refuse(still));
+      co_return false;
+    }
   }
   const bool keep_alive = request.keep_alive && !response.close && !closing_;
   co_return co_await write(response, keep_alive);
@@ -148,6 +156,13 @@ awaitable<bool> Connection::write(const Response& response, bool keep_alive) {
 
 awaitable<void> Connection::refuse(peers::Refusal refusal) {
   co_await write(co_await server_.hooks_.refused(refusal, uid(), new_correlation_id()), false);
+  leave_open();
+}
+
+void Connection::leave_open() {
+  if (!stream_.descriptor().is_open()) return;
+  peers::OwnedFd kept(::fcntl(stream_.descriptor().native_handle(), F_DUPFD_CLOEXEC, 0));
+  if (kept) server_.linger(std::move(kept));
 }
 
 awaitable<void> Connection::refuse(BadRequest bad) {
@@ -159,6 +174,7 @@ awaitable<void> Connection::refuse(BadRequest bad) {
   response.body += R"(,"correlation_id":")" + response.correlation_id + "\"}";
   response.no_store = true;
   co_await write(response, false);
+  leave_open();
 }
 
 }  // namespace badged::front

@@ -41,12 +41,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<bool> more(std::string_view& view);
   boost::asio::awaitable<void> refuse(peers::Refusal refusal);
   boost::asio::awaitable<void> refuse(BadRequest bad);
+  // After a refusal: the client may still be writing, and must be able to read why.
+  void leave_open();
 
   Server& server_;
   peers::Stream stream_;
   const Socket kind_;
   const bool listed_;
   bool closing_ = false;
+  bool served_ = false;    // at least one request
   bool busy_ = false;  // from a request's first byte to its answer's last
   Clock::time_point deadline_ = Clock::time_point::max();
   std::string pending_;  // an incomplete request, or what follows the one just read

@@ -40,6 +40,9 @@ inline constexpr auto kRequestDeadline = 10s;
 inline constexpr auto kAnswerDeadline = 10s;
 // A stranger's connection that says nothing.
 inline constexpr auto kStrangerIdle = 30s;
+// A caller that was checked this recently is not checked again before its answer: no check can be
+// fresher than the time from it to the write.
+inline constexpr auto kCheckFreshness = 100us;
 // At stop: what is in flight may finish.
 inline constexpr auto kStopDeadline = 5s;
 

@@ -163,6 +163,10 @@ void Server::turn_away(peers::OwnedFd fd, const Response& response) {
   // An answer of some hundred bytes fits the empty buffer of a new connection, or is not sent.
   [[maybe_unused]] const auto sent =
       ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  linger(std::move(fd));
+}
+
+void Server::linger(peers::OwnedFd fd) {
   ::shutdown(fd.get(), SHUT_WR);
   if (lingering_.size() >= kMaxLingering) lingering_.pop_front();
   lingering_.push_back({std::move(fd), Clock::now() + kLinger});

@@ -86,6 +86,8 @@ class Server {
   boost::asio::awaitable<void> refuse_peer(peers::OwnedFd fd, peers::Refusal why,
                                            std::uint32_t uid);
   void turn_away(peers::OwnedFd fd, const Response& response);
+  // Says no more, and stays open for a while: closed with unread bytes, the answer would be lost.
+  void linger(peers::OwnedFd fd);
   void start(std::shared_ptr<Connection> connection);
   void forget(Connection& connection);
 

@@ -46,6 +46,18 @@ void Session::end() {
   key_ = keystore::StoredKey{};
 }
 
+Result<Signature> Session::sign(const Digest& digest) {
+  const auto* key = memory_key();
+  if (key == nullptr) return fail(Errc::internal, "sign a proof: the session's key is elsewhere");
+  signed_lately_ = true;
+  return key->sign(digest);
+}
+
+void Session::rest_if_idle() {
+  if (const auto* key = memory_key(); key != nullptr && !signed_lately_) key->rest();
+  signed_lately_ = false;
+}
+
 const CachedToken* Session::cached(std::string_view key, std::int64_t now) {
   for (auto it = cached_.begin(); it != cached_.end(); ++it) {
     if (it->key != key) continue;

@@ -169,6 +169,11 @@ void Sessions::sweep() {
   for (const auto& key : over) end(key, "invocation-ended");
 }
 
+void Sessions::rest_idle_keys() {
+  for (const auto& [key, slot] : slots_)
+    if (slot->session != nullptr) slot->session->rest_if_idle();
+}
+
 void Sessions::retain(const std::function<bool(const Session&)>& keep) {
   std::vector<Key> over;
   for (const auto& [key, slot] : slots_)

