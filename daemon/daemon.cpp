@@ -329,11 +329,14 @@ awaitable<void> Daemon::tick(std::int64_t now) {
 
 awaitable<void> Daemon::keep_issuing_keys(std::int64_t now) {
   if (store_->state().condition != keystore::Condition::ready) co_return;
-  const auto opened = issuing_keys_open_ ? ok() : co_await issuing_keys_->open(now);
-  if (!opened) {
-    log(Level::error, opened.error().what);
-    manager_.status(opened.error().what);
-    co_return;
+  // No co_await within ?: — GCC 12 then destroys the result twice.
+  if (!issuing_keys_open_) {
+    const auto opened = co_await issuing_keys_->open(now);
+    if (!opened) {
+      log(Level::error, opened.error().what);
+      manager_.status(opened.error().what);
+      co_return;
+    }
   }
   auto changed = co_await issuing_keys_->rotate(now);
   if (!changed) {

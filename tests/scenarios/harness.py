@@ -5,6 +5,7 @@
 
 Every process started here is ended here, by its pid.
 """
+import base64
 import contextlib
 import http.client
 import json
@@ -101,6 +102,33 @@ def wait_for(condition, what, deadline=DEADLINE):
             return value
         select.select([], [], [], 0.01)
     raise Failure(f"waited {deadline} s for {what}")
+
+
+def part(compact, index):
+    """One part of a compact JWS as JSON, unchecked: 0 the header, 1 the claims."""
+    text = compact.split(".")[index]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def claims(token):
+    return part(token, 1)
+
+
+def verifier(badged, token, *options, proof=None, jwks=None, audience=AUDIENCE, issuer=ISSUER):
+    """badge-verifier's word on a token: (exit code, its JSON)."""
+    with tempfile.TemporaryDirectory(prefix="badged-verify-") as directory:
+        token_file = pathlib.Path(directory, "token")
+        token_file.write_text(token)
+        command = [str(BUILD / "badge-verifier"), "token", "--json", "--issuer", issuer,
+                   "--audience", audience,
+                   "--jwks", str(jwks or badged.state_dir / "publish" / "jwks.json")]
+        if proof is not None:
+            proof_file = pathlib.Path(directory, "proof")
+            proof_file.write_text(proof)
+            command += ["--proof-file", str(proof_file)]
+        done = subprocess.run([*command, *options, str(token_file)], capture_output=True,
+                              text=True, timeout=DEADLINE)
+    return done.returncode, json.loads(done.stdout)
 
 
 class SimulatedTpm:
