@@ -1,0 +1,228 @@
+"""What scripts/bench runs: every figure beside its limit, measured in the same run.
+
+Each pair (figure, limit) is measured in turns, and the median of the turns is reported. Rates mean
+something only on a machine that does nothing else; the ratios hold longer.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "scenarios"))
+from harness import AUDIENCE, BUILD, PYTHON, Badged, SimulatedTpm, as_uid, record, wait_for  # noqa: E402
+
+UID, STRICT_UID = 61001, 61002
+RATES = "".join(f'''
+[limits.{tier}]
+tokens_per_second = 1000000
+token_burst = 1000000
+proofs_per_second = 1000000
+proof_burst = 1000000
+''' for tier in ("baseline", "elevated", "high-assurance"))
+RECORDS = {
+    "bench": record("bench", match=f"uid = {UID}"),
+    "strict": record("strict", match=f"uid = {STRICT_UID}", autonomy="high", access="admin"),
+}
+CONNECTIONS = (1, 8, 64)
+
+
+class Bench:
+    def __init__(self, seconds, turns):
+        self.seconds, self.turns = seconds, turns
+        self.results = []
+
+    def load(self, socket, call, connections, uid=UID):
+        out = subprocess.run([*as_uid(uid), BUILD / "bench_load", "--socket", socket, "--call", call,
+                              "--audience", AUDIENCE, "--connections", str(connections),
+                              "--seconds", str(self.seconds)],
+                             check=True, stdout=subprocess.PIPE, text=True)
+        result = json.loads(out.stdout)
+        if result["errors"]:
+            raise SystemExit(f"bench: {call}: {result['errors']} refused: {result['first_error']}")
+        return result
+
+    def note(self, name, value, unit, limit=None, limit_unit=None, more=""):
+        ratio = round(value / limit, 4) if limit else None
+        self.results.append({"name": name, "value": round(value, 3), "unit": unit,
+                             "limit": round(limit, 3) if limit else None,
+                             "limit_unit": limit_unit, "ratio": ratio})
+        beside = f"{limit:>12,.1f} {limit_unit}" if limit else ""
+        share = f"{100 * ratio:6.1f}%" if ratio else ""
+        print(f"{name:<34}{value:>12,.1f} {unit:<8}{beside:<28}{share:>8}  {more}", flush=True)
+
+    def pair(self, name, figure, limit, limit_unit, unit="/s"):
+        """figure() and limit() give results of load or numbers; the medians are compared."""
+        values, limits, details = [], [], []
+        for _ in range(self.turns):
+            got = figure()
+            details.append(got)
+            values.append(got["rate"])
+            limits.append(limit())
+        middle = sorted(details, key=lambda d: d["rate"])[len(details) // 2]
+        more = " ".join(f"{p} {middle[p + '_us']:,.0f} us" for p in ("p50", "p99", "p999"))
+        self.note(name, statistics.median(values), unit, statistics.median(limits), limit_unit, more)
+        for p in ("p50", "p99"):
+            self.results.append({"name": f"{name} {p}", "value": round(middle[p + "_us"], 1),
+                                 "unit": "us", "limit": None, "limit_unit": None, "ratio": None})
+
+
+def openssl_rate():
+    out = subprocess.run(["openssl", "speed", "-seconds", "1", "ecdsap256"], check=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    return float(re.findall(r"nistp256.*?([\d.]+)\s+[\d.]+\s*$", out, re.M)[0])
+
+
+class BareServer:
+    def __init__(self, directory):
+        self.socket = pathlib.Path(directory) / "bare.sock"
+        self.process = subprocess.Popen([BUILD / "bench_bare_server", self.socket, "1100"])
+        wait_for(self.socket.exists, "the bare server")
+        self.socket.chmod(0o666)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def bench_http(bench, badged, bare):
+    for connections in CONNECTIONS:
+        bench.pair(f"cached token, {connections} conn",
+                   lambda: bench.load(badged.agent_socket, "token", connections),
+                   lambda: bench.load(bare.socket, "whoami", connections)["rate"], "bare Beast/s")
+
+
+def bench_signing(bench, badged, call, title):
+    for connections in CONNECTIONS:
+        bench.pair(f"{title}, {connections} conn",
+                   lambda: bench.load(badged.agent_socket, call, connections),
+                   openssl_rate, "OpenSSL/s")
+
+
+def bench_tpm(bench, badged, directory):
+    other = SimulatedTpm(pathlib.Path(directory) / "limit-tpm").start()
+    try:
+        for connections in CONNECTIONS:
+            bench.pair(f"TPM-signed token, {connections} conn",
+                       lambda: bench.load(badged.agent_socket, "fresh", connections, STRICT_UID),
+                       lambda: float(subprocess.run(
+                           [BUILD / "bench_esapi_sign", other.tcti, str(bench.seconds)], check=True,
+                           stdout=subprocess.PIPE, text=True).stdout), "ESAPI/s")
+    finally:
+        other.stop()
+
+
+def bench_peers(bench, *_):
+    out = subprocess.run([BUILD / "bench_peers"], check=True, stdout=subprocess.PIPE,
+                         text=True).stdout
+    print(out, end="")
+    for line in out.splitlines():
+        if found := re.match(r"(.+?)\s+([\d.]+) us", line):
+            bench.results.append({"name": f"peers: {found[1].strip()}", "value": float(found[2]),
+                                  "unit": "us", "limit": None, "limit_unit": None, "ratio": None})
+
+
+def anonymous_kb(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+)", text)[1])
+
+
+def bench_memory(bench, badged):
+    before = anonymous_kb(badged.process.pid)
+    bench.note("idle memory (anonymous)", before / 1024, "MB", 10, "MB goal")
+    held = subprocess.Popen([*as_uid(UID), BUILD / "bench_load", "--socket", badged.agent_socket,
+                             "--idle", "10000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        held.stdout.readline()
+        wait_for(lambda: badged.status()["connections"] >= 10000, "10,000 connections")
+        each = (anonymous_kb(badged.process.pid) - before) / 10000
+        bench.note("per idle connection, 10,000", each, "kB", 4, "kB goal")
+        quiet = statistics.median(
+            bench.load(badged.agent_socket, "token", 8)["p99_us"] for _ in range(bench.turns))
+        bench.note("p99 of 8 beside 10,000 idle", quiet, "us")
+    finally:
+        held.stdin.close()
+        held.wait()
+
+
+def bench_start(bench):
+    with Badged(records=RECORDS, config=RATES) as badged:
+        times = []
+        for _ in range(max(5, bench.turns)):
+            badged.stop()
+            begin = time.monotonic()
+            badged.process = subprocess.Popen([BUILD / "badged", "--config", badged.config_file],
+                                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run([*as_uid(UID), PYTHON, ROOT / "tests" / "bench" / "first_token.py",
+                            badged.agent_socket], check=True)
+            times.append((time.monotonic() - begin) * 1000)
+        bench.note("start to first token", statistics.median(times), "ms")
+
+
+def bench_exit(bench, badged):
+    times = []
+    for _ in range(50):
+        with badged.agent(UID) as agent:
+            agent.token()
+            size = badged.state_dir.joinpath("audit.jsonl").stat().st_size
+            agent.process.kill()
+            begin = time.monotonic()
+            agent.process.wait()
+            with open(badged.state_dir / "audit.jsonl", "rb") as log:
+                log.seek(size)
+                while b'"session-end"' not in log.read():
+                    log.seek(size)
+                    if time.monotonic() - begin > 5:
+                        raise SystemExit("bench: a session outlived its process by 5 s")
+            times.append((time.monotonic() - begin) * 1000)
+    bench.note("exit to key gone and on record", statistics.median(times), "ms", 10, "ms goal",
+               f"max {max(times):.1f} ms")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    names = ["http", "new", "proof", "tpm", "peers", "memory", "start", "exit"]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default all")
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--turns", type=int, default=3)
+    options = parser.parse_args()
+    wanted = options.names or names
+    if unknown := set(wanted) - set(names):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    bench = Bench(options.seconds, options.turns)
+    print(f"{'':<34}{'badged':>12} {'':<8}{'limit, same run':>24}{'':4}{'ratio':>8}")
+    with tempfile.TemporaryDirectory(prefix="badged-bench-") as directory:
+        os.chmod(directory, 0o755)
+        bare = BareServer(directory)
+        try:
+            with Badged(records=RECORDS, config=RATES) as badged:
+                if "http" in wanted:
+                    bench_http(bench, badged, bare)
+                if "new" in wanted:
+                    bench_signing(bench, badged, "fresh", "new token, durable audit")
+                if "proof" in wanted:
+                    bench_signing(bench, badged, "proof", "proof")
+                if "tpm" in wanted:
+                    bench_tpm(bench, badged, directory)
+                if "peers" in wanted:
+                    bench_peers(bench)
+                if "exit" in wanted:
+                    bench_exit(bench, badged)
+            if "memory" in wanted:
+                with Badged(records=RECORDS, config=RATES) as badged:
+                    bench_memory(bench, badged)
+            if "start" in wanted:
+                bench_start(bench)
+        finally:
+            bare.stop()
+    (ROOT / "build" / "bench.json").write_text(json.dumps(bench.results, indent=1) + "\n")
+    print("build/bench.json has it")
+
+
+main()
