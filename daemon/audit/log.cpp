@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 
@@ -51,8 +52,16 @@ void sync_directory_of(const std::string& path) {
   ::close(directory);
 }
 
-std::string aside_name(const std::string& path) {
-  return path + ".damaged-" + std::to_string(std::time(nullptr));
+// Keeps a damaged file as evidence, under a name that no earlier evidence has.
+Result<std::string> move_aside(const std::string& path) {
+  const auto stem = path + ".damaged-" + std::to_string(std::time(nullptr));
+  auto aside = stem;
+  for (int next = 2;; ++next) {
+    const int rc = ::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE);
+    if (rc == 0) return aside;
+    if (errno != EEXIST) return system_error("move " + path + " aside");
+    aside = stem + '-' + std::to_string(next);
+  }
 }
 
 }  // namespace
@@ -69,16 +78,20 @@ Result<std::unique_ptr<Log>> Log::open(std::string path, StateDb& db, Post post,
     return found.error();
   }
   if (!found->damage.empty()) {
-    const auto aside = aside_name(path);
-    if (::rename(path.c_str(), aside.c_str()) != 0) return system_error("move " + path + " aside");
+    const auto aside = move_aside(path);
     ::close(*file);
-    recovery.findings.push_back(found->damage + "; the file was kept as " + aside +
+    if (!aside) return aside.error();
+    recovery.findings.push_back(found->damage + "; the file was kept as " + *aside +
                                 " and a new chain begins here");
     if (file = open_locked(path); !file) return file.error();
     found = FoundChain{};
   }
   if (found->torn_bytes > 0) {
-    if (::ftruncate(*file, found->end.offset) != 0) return system_error("cut the torn last line");
+    if (::ftruncate(*file, found->end.offset) != 0) {
+      auto failure = system_error("cut the torn last line");
+      ::close(*file);
+      return failure;
+    }
     recovery.findings.push_back(
         "the last line was torn by a crash: " + std::to_string(found->torn_bytes) +
         " bytes that nobody was told of were removed");
@@ -170,6 +183,9 @@ void Log::write_batch(std::vector<Pending> batch) {
 }
 
 Result<void> Log::commit(const std::string& lines) {
+  // What an earlier failure left behind: a line after it would stand in no chain.
+  if (torn_ && ::ftruncate(file_, size_) != 0) return system_error("cut the audit log back");
+  torn_ = false;
   auto written = write_all(file_, lines);
   if (written && ::fdatasync(file_) != 0) written = system_error("sync the audit log");
   if (written) {
@@ -177,7 +193,8 @@ Result<void> Log::commit(const std::string& lines) {
     return ok();
   }
   // Nobody is told of these lines, so none may stay: a half-written one would break the chain.
-  if (::ftruncate(file_, size_) != 0) return system_error("cut the audit log back");
+  torn_ = ::ftruncate(file_, size_) != 0;
+  if (torn_) return system_error("cut the audit log back");
   return written;
 }
 

@@ -61,6 +61,7 @@ class Log {
   const std::string path_;
   const int file_;
   std::int64_t size_;  // of the durable part; the log's thread only
+  bool torn_ = false;  // bytes after it could not be cut off yet; the log's thread only
   StateDb& db_;
   const Post post_;
 

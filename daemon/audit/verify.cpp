@@ -144,9 +144,13 @@ Result<Verdict> verify_file(const std::string& path, const std::string& jwks_fil
   if (!in)
     return fail(Errc::unavailable, "read " + path + ": it cannot be opened",
                 "run as root, or give the path of a copy");
-  fs::path keys = jwks_file;
-  if (keys.empty() && *head) keys = fs::absolute(path).parent_path() / "publish" / "jwks.json";
-  Verification verification(keys.empty() ? std::nullopt : load_keys(keys));
+  auto keys = load_keys(jwks_file.empty() ? fs::absolute(path).parent_path() / "publish/jwks.json"
+                                          : fs::path(jwks_file));
+  if (!jwks_file.empty() && !keys)
+    return fail(Errc::unavailable, "read " + jwks_file + ": it is no JWKS that can be read",
+                "give the jwks.json that this badged published");
+  if (jwks_file.empty() && !*head) keys.reset();
+  Verification verification(std::move(keys));
   verification.head = *head;
   std::string line;
   auto next = next_line(in, line);
