@@ -101,8 +101,21 @@ std::variant<std::size_t, BadRequest> find_call(std::span<const CallShape> calls
   return BadRequest{404, "not_found", "no such call on this socket"};
 }
 
-bool has_token(std::string_view list, std::string_view token) {
-  return boost::beast::http::token_list(list).exists(token);
+// RFC 9111 5.2: a list of directives, names in any case, some with values.
+bool asks_no_cache(const Fields& header) {
+  const auto [begin, end] = header.equal_range(http::field::cache_control);
+  return std::any_of(begin, end, [](const auto& field) {
+    std::string_view rest(field.value().data(), field.value().size());
+    while (!rest.empty()) {
+      const auto comma = std::min(rest.find(','), rest.size());
+      auto directive = rest.substr(0, comma);
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+      while (directive.starts_with(' ') || directive.starts_with('\t')) directive.remove_prefix(1);
+      while (directive.ends_with(' ') || directive.ends_with('\t')) directive.remove_suffix(1);
+      if (boost::beast::iequals(directive, "no-cache")) return true;
+    }
+    return false;
+  });
 }
 
 std::variant<Parsed, BadRequest> build_request(const Fields& header, std::string_view body,
@@ -115,7 +128,7 @@ std::variant<Parsed, BadRequest> build_request(const Fields& header, std::string
   Parsed parsed;
   parsed.request.call = std::get<std::size_t>(call);
   parsed.request.keep_alive = header.keep_alive();
-  parsed.request.no_cache = has_token(header[http::field::cache_control], "no-cache");
+  parsed.request.no_cache = asks_no_cache(header);
   const auto& shape = calls[parsed.request.call];
   if (!segment.empty()) parsed.request.fields.push_back({"name", std::string(segment)});
   if (target.has_query && shape.body != BodyKind::query)
