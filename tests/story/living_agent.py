@@ -22,8 +22,19 @@ def post(badged, target, fields):
     return {"status": response.status, **json.loads(response.read())}
 
 
-def in_forked_child(badged, target, fields):
-    """The child holds the same open connection, which badged has admitted as the parent's."""
+def in_tool(badged, target, fields):
+    """A process that the agent starts, on a connection of its own."""
+    return in_child(agent.Badged(badged.path), target, fields)
+
+
+def in_heir(badged, target, fields):
+    """A child that holds the agent's open connection, which badged has admitted as the parent's."""
+    answer = in_child(badged, target, fields)
+    badged.close()  # the answer was the child's: what is left of the connection is of no use
+    return answer
+
+
+def in_child(badged, target, fields):
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -33,7 +44,6 @@ def in_forked_child(badged, target, fields):
     with os.fdopen(read) as answers:
         answer = json.load(answers)
     os.waitpid(child, 0)
-    badged.close()  # the answer was the child's: what is left of the connection is of no use
     return answer
 
 
@@ -42,7 +52,7 @@ def main():
     print(json.dumps({"pid": os.getpid(), "uid": os.getuid()}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
-        speak = in_forked_child if order.get("as") == "child" else post
+        speak = {"itself": post, "tool": in_tool, "heir": in_heir}[order["as"]]
         print(json.dumps(speak(badged, order["target"], order["fields"])), flush=True)
 
 

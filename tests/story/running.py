@@ -39,4 +39,5 @@ def processes_of(directory):
 class Run(unittest.TestCase):
     def assert_nothing_left(self, output):
         self.assertFalse(place(output).exists())
+        self.assertFalse(pathlib.Path("/run", place(output).name).exists())
         self.assertEqual(processes_of(place(output)), [])

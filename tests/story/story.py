@@ -155,7 +155,7 @@ class Story:
 
     def thieves_at_badged(self, agent, token):
         self.step("Theft: the agent's own forked child speaks on the connection that it inherited")
-        said = agent.post("/v1/proof", self.proof_request(token), "child")
+        said = agent.post("/v1/proof", self.proof_request(token), "heir")
         self.expect(401, said["status"], f"{said.get('error', 'a proof')} for process {said['pid']}")
         self.step("The agent itself is not disturbed by that")
         said = agent.post("/v1/proof", self.proof_request(token))
@@ -163,6 +163,10 @@ class Story:
         self.step(f"Theft: uid {THIEF_UID} has the token and asks badged for a proof, with curl")
         self.expect(403, *self.curl(THIEF_UID, token))
         if self.under_systemd:
+            self.step("Theft: a tool that the agent started, of its unit and uid, with its interpreter")
+            said = agent.post("/v1/proof", self.proof_request(token), "tool")
+            self.expect(403, said["status"], f"{said.get('error', 'a proof')} for process {said['pid']}: "
+                                             f"the unit's main process is {agent.pid}")
             return
         self.step("Theft: another process of the agent's own uid, with the agent's interpreter")
         other = LivingAgent(self.start, self.examples, self.socket)
