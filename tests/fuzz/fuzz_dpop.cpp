@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                         .url = "https://b.example/x",
                                         .access_token = "token",
                                         .jkt = jkt,
-                                        .now = 1'800'000'000};
+                                        .nonce = std::nullopt,
+                                         .now = 1'800'000'000};
   if (auto proof = attest::verify_proof(text, expect, nullptr))
     require(proof->jkt == jkt, "an accepted proof is by the bound key");
   const auto signed_claims = signer.jws(attest::proof_header(signer.key), text);
