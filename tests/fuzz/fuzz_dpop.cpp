@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                         .access_token = "token",
                                         .jkt = jkt,
                                         .nonce = std::nullopt,
-                                         .now = 1'800'000'000};
+                                        .now = 1'800'000'000};
   if (auto proof = attest::verify_proof(text, expect, nullptr))
     require(proof->jkt == jkt, "an accepted proof is by the bound key");
   const auto signed_claims = signer.jws(attest::proof_header(signer.key), text);
