@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -29,6 +30,8 @@ awaitable<void> Connection::run() {
     if (!co_await answer(parsed->request)) co_return;
     busy_ = false;
     served_ = true;
+    // A pipelined request waits for its turn behind what other connections sent.
+    if (!pending_.empty()) co_await asio::post(server_.io_, asio::use_awaitable);
     if (pending_.empty() && pending_.capacity() > kKeepCapacity) std::string().swap(pending_);
   }
 }
@@ -47,6 +50,12 @@ bool Connection::overdue(Clock::time_point now) const {
   return now >= deadline_;
 }
 
+// The first byte may have come behind the request before.
+void Connection::begin_request() {
+  if (!busy_) deadline_ = Clock::now() + limits::kRequestDeadline;
+  busy_ = true;
+}
+
 awaitable<std::optional<Parsed>> Connection::read_request() {
   deadline_ = listed_ ? Clock::time_point::max() : Clock::now() + limits::kStrangerIdle;
   std::size_t scanned = 0;
@@ -55,11 +64,10 @@ awaitable<std::optional<Parsed>> Connection::read_request() {
   for (;;) {
     if (view.size() < need) {
       if (!co_await more(view)) co_return std::nullopt;
-      if (!busy_) deadline_ = Clock::now() + limits::kRequestDeadline;
-      busy_ = true;
+      begin_request();
       continue;
     }
-    busy_ = true;
+    begin_request();
     auto outcome = parse_request(view, server_.calls_, kind_, scanned);
     if (const auto* bad = std::get_if<BadRequest>(&outcome)) {
       co_await refuse(*bad);

@@ -34,6 +34,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   using Clock = std::chrono::steady_clock;
   // Empty: the connection is over.
   boost::asio::awaitable<std::optional<Parsed>> read_request();
+  void begin_request();
   boost::asio::awaitable<bool> answer(const Request& request);
   boost::asio::awaitable<bool> write(const Response& response, bool keep_alive);
   boost::asio::awaitable<bool> wait_readable();
@@ -49,8 +50,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Socket kind_;
   const bool listed_;
   bool closing_ = false;
-  bool served_ = false;    // at least one request
-  bool busy_ = false;  // from a request's first byte to its answer's last
+  bool served_ = false;  // at least one request
+  bool busy_ = false;    // from a request's first byte to its answer's last
   Clock::time_point deadline_ = Clock::time_point::max();
   std::string pending_;  // an incomplete request, or what follows the one just read
 };

@@ -15,16 +15,7 @@
 
 #include "daemon/audit/log.h"
 #include "daemon/audit/state_db.h"
-
-namespace Catch {
-template <class T>
-struct StringMaker<boost::system::result<T, badged::Error>> {
-  static std::string convert(const boost::system::result<T, badged::Error>& result) {
-    if (result.has_value()) return "a value";
-    return std::string(to_string(result.error().code)) + ": " + result.error().what;
-  }
-};
-}  // namespace Catch
+#include "tests/keystore/result_printer.h"
 
 namespace badged::test {
 

@@ -60,6 +60,8 @@ TEST_CASE("a percent escape is two hex digits") {
   CHECK(out == std::string("\0\xff", 2));
   for (const char* bad : {"%", "%4", "a%", "%zz", "%4g", "%%41", "%u0041", "% 1", "%+1", "%-1"})
     CHECK_FALSE(front::decode_component(bad, out));
+  // Not even where more bytes stand behind the text.
+  CHECK_FALSE(front::decode_component(std::string_view("%41", 2), out));
   CHECK(refusal(form("grant_type=%4")) == "400 a percent escape is malformed");
   CHECK(refusal(form("grant_type=a&unknown%=1")) == "400 a percent escape is malformed");
 }
