@@ -53,26 +53,6 @@ tokens::Host host_of(const config::Config& config) {
   return {config.issuer, config.trust_domain, config.host};
 }
 
-// What a reload read from disk.
-struct Loaded {
-  agents::TierRules rules;
-  std::shared_ptr<const agents::RecordSet> records;
-  agents::Diagnostics problems;
-};
-
-std::shared_ptr<Loaded> load_all(const std::string& config_file, const std::string& directory,
-                                 const agents::TierRules& rules_in_force) {
-  auto config = config::load_config(config_file);
-  auto loaded = std::make_shared<Loaded>();
-  loaded->rules = config.config ? config.config->tiers : rules_in_force;
-  const auto accounts = agents::host_accounts();
-  auto report = agents::load_directory(directory, loaded->rules, *accounts);
-  loaded->records = std::move(report.good);
-  loaded->problems = std::move(config.problems);
-  loaded->problems.insert(loaded->problems.end(), report.problems.begin(), report.problems.end());
-  return loaded;
-}
-
 void make_state_directory(const std::string& path) {
   for (auto slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1))
@@ -225,64 +205,6 @@ void Daemon::note_store_state(const keystore::StoreState& state) {
   log(ready ? Level::info : Level::warning, text);
   finding("key-store-" + std::string(to_string(state.condition)), state.message);
   manager_.status(ready ? "serving" : text);
-}
-
-void Daemon::load_records_at_start() {
-  policy_.rules = config_.tiers;
-  const auto accounts = agents::host_accounts();
-  auto report = agents::load_directory(config_.agents_dir, policy_.rules, *accounts);
-  policy_.records = std::move(report.good);
-  policy_.problems = std::move(report.problems);
-  for (const auto& problem : policy_.problems) {
-    log(Level::warning, agents::to_text(problem));
-    if (problem.severity == agents::Severity::error)
-      finding("bad-record", problem.file + ':' + std::to_string(problem.at.line) + ':' +
-                                std::to_string(problem.at.column) + ": " + problem.message);
-  }
-}
-
-awaitable<calls::ReloadResult> Daemon::reload(std::string who) {
-  calls::ReloadResult result;
-  if (reloading_) {
-    agents::Reporter(config_.file, result.problems)
-        .error({}, "a reload is going on", "try again when it is done");
-    co_return result;
-  }
-  reloading_ = true;
-  const auto loaded = co_await await_answer<std::shared_ptr<Loaded>>(
-      io_, [this](Answer<std::shared_ptr<Loaded>> done) {
-        asio::post(loader_,
-                   [done = std::move(done), file = config_.file, directory = config_.agents_dir,
-                    rules = policy_.rules] { done(load_all(file, directory, rules)); });
-      });
-  reloading_ = false;
-  result.problems = loaded->problems;
-  policy_.problems = loaded->problems;
-  for (const auto& problem : result.problems) log(Level::warning, agents::to_text(problem));
-  result.changed = !agents::has_errors(result.problems);
-  if (result.changed) put_in_force(loaded->rules, std::move(loaded->records));
-  result.agents = policy_.records->records().size();
-  log(result.changed ? Level::info : Level::error,
-      result.changed ? "reloaded by " + who + ": " + std::to_string(result.agents) + " agents"
-                     : "reload by " + who + " refused: the records in force stay");
-  co_return result;
-}
-
-void Daemon::put_in_force(agents::TierRules rules,
-                          std::shared_ptr<const agents::RecordSet> records) {
-  const auto before = policy_.rules.limits;
-  policy_.rules = std::move(rules);
-  policy_.records = std::move(records);
-  // A session was opened under its record; under another record it would carry what is gone.
-  sessions_->retain([&](const tokens::Session& session) {
-    const auto now = policy_.records->find(session.agent());
-    return now != nullptr && agents::record_json(*now, policy_.rules.limits) ==
-                                 agents::record_json(session.record(), before);
-  });
-  std::erase_if(service_->token_rates, [this](const auto& entry) {
-    return policy_.records->find(entry.first) == nullptr;
-  });
-  clock_.accept();
 }
 
 void Daemon::open_sockets() {

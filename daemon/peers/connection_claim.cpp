@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -150,7 +151,9 @@ bool holds_other_end(int connected_fd, int directory) {
     if (!entry) return false;
     std::array<char, 32> target;
     const ssize_t got = ::readlinkat(fds_number, entry->d_name, target.data(), target.size());
-    if (got == length && std::memcmp(target.data(), wanted, static_cast<std::size_t>(got)) == 0) {
+    const auto size = static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+    if (got == length && std::string_view(target.data(), size) ==
+                             std::string_view(wanted, static_cast<std::size_t>(length))) {
       return true;
     }
   }
