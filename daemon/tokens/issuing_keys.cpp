@@ -81,13 +81,12 @@ awaitable<Result<void>> IssuingKeys::open(std::int64_t now) {
   if (!*content) {
     auto first = co_await make(now, now);
     if (!first) co_return first.error();
-    keys_.push_back(std::move(*first));
-    co_return save();
+    co_return keep(std::move(*first), now);
   }
   const auto document = attest::parse_strict_object(as_text(**content));
   if (!document) co_return damaged(file_, document.error().what);
   const auto version = attest::integer_member(*document, "version", "the issuing keys");
-  if (!version || *version > kFileVersion)
+  if (!version || *version != kFileVersion)
     co_return damaged(file_, "its version is not one that this badged reads");
   const auto* list = document->if_contains("keys");
   if (list == nullptr || !list->is_array()) co_return damaged(file_, "it holds no keys");
@@ -108,24 +107,32 @@ awaitable<Result<void>> IssuingKeys::open(std::int64_t now) {
 }
 
 awaitable<Result<bool>> IssuingKeys::rotate(std::int64_t now) {
-  const auto before = keys_.size();
-  std::erase_if(keys_, [now](const IssuingKey& key) { return key.retire <= now; });
-  bool changed = keys_.size() != before;
   // Two cache lifetimes ahead: one that the next key must be published for, one to get it made.
   const auto ahead = 2 * schedule_.jwks_cache.count();
-  const bool due = keys_.empty() || keys_.back().last_use - ahead <= now;
-  if (due) {
+  if (keys_.empty() || keys_.back().last_use - ahead <= now) {
     const auto published_long_enough = now + schedule_.jwks_cache.count();
     const auto first_use = keys_.empty() ? published_long_enough
                                          : std::max(keys_.back().last_use, published_long_enough);
     auto next = co_await make(first_use, now);
     if (!next) co_return next.error();
-    keys_.push_back(std::move(*next));
-    changed = true;
+    if (auto kept = keep(std::move(*next), now); !kept) co_return kept.error();
+    co_return true;
   }
-  if (changed)
-    if (auto saved = save(); !saved) co_return saved.error();
-  co_return changed;
+  const auto is_over = [now](const IssuingKey& key) { return key.retire <= now; };
+  if (std::none_of(keys_.begin(), keys_.end(), is_over)) co_return false;
+  if (auto saved = save(now); !saved) co_return saved.error();
+  std::erase_if(keys_, is_over);
+  co_return true;
+}
+
+Result<void> IssuingKeys::keep(IssuingKey key, std::int64_t now) {
+  keys_.push_back(std::move(key));
+  auto saved = save(now);
+  if (!saved)
+    keys_.pop_back();  // a key that a restart would forget signs nothing
+  else
+    std::erase_if(keys_, [now](const IssuingKey& old) { return old.retire <= now; });
+  return saved;
 }
 
 const IssuingKey* IssuingKeys::current(std::int64_t now) const {
@@ -193,15 +200,17 @@ awaitable<Result<std::string>> IssuingKeys::vouch_for(const IssuingKey& key) {
   co_return statement;
 }
 
-Result<void> IssuingKeys::save() const {
+Result<void> IssuingKeys::save(std::int64_t now) const {
   boost::json::array list;
-  for (const auto& key : keys_)
+  for (const auto& key : keys_) {
+    if (key.retire <= now) continue;
     list.push_back({{"sealed", attest::base64url(key.sealed)},
                     {"vouch", key.vouch},
                     {"created", key.created},
                     {"first_use", key.first_use},
                     {"last_use", key.last_use},
                     {"retire", key.retire}});
+  }
   const boost::json::object document{{"version", kFileVersion}, {"keys", std::move(list)}};
   return keystore::write_private_file(file_, as_bytes(boost::json::serialize(document)));
 }

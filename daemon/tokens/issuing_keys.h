@@ -62,7 +62,9 @@ class IssuingKeys {
   boost::asio::awaitable<Result<IssuingKey>> make(std::int64_t first_use, std::int64_t now);
   boost::asio::awaitable<Result<IssuingKey>> restore(std::string_view sealed);
   boost::asio::awaitable<Result<std::string>> vouch_for(const IssuingKey& key);
-  Result<void> save() const;
+  // Saves with this key, then holds it; after a failure all is as before.
+  Result<void> keep(IssuingKey key, std::int64_t now);
+  Result<void> save(std::int64_t now) const;  // without keys that have retired
 
   boost::asio::io_context& io_;
   keystore::Store& store_;

@@ -93,14 +93,20 @@ awaitable<Result<SessionPtr>> Sessions::open(std::shared_ptr<peers::Process> pro
   const auto slot = std::make_shared<Slot>(io_);
   if (record->binding == agents::Binding::process) slot->process = process;
   slots_.emplace(key, slot);
-  auto made = co_await make(process, std::move(record), custody);
+  Result<SessionPtr> made = fail(Errc::internal, "open a session");
+  try {
+    made = co_await make(process, std::move(record), custody);
+  } catch (const std::exception& problem) {
+    // Or the place would stay taken for ever, and its waiters with it.
+    made = fail(Errc::internal, std::string("open a session: ") + problem.what());
+  }
   const auto still = slots_.find(key);
   const bool ours = still != slots_.end() && still->second == slot;
   if (made) slot->session = *made;
   if (!made) slot->failure = made.error();
   if (made && ours) adopt(key, slot, process);
   if (made && !ours) close(**made, "superseded");
-  if (!made && ours) slots_.erase(key);
+  if (!made && ours) slots_.erase(still);
   slot->made.cancel();
   if (made && (*made)->ended()) co_return process_ended();
   co_return made;
