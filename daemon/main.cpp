@@ -1,4 +1,6 @@
 // badged: parse, build, run, exit.
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
@@ -27,7 +29,20 @@ int check(const std::string& file) {
   return badged::agents::has_errors(problems) ? 3 : 0;
 }
 
+// Each connection takes a descriptor and each process three: the soft limit of a shell (1024) is
+// for programs that use select(). And a core would hold tokens; systemd's LimitCORE= says so again.
+void prepare_process() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+}
+
 int serve(const std::string& file) {
+  prepare_process();
   auto loaded = badged::config::load_config(file);
   for (const auto& problem : loaded.problems) std::cerr << badged::agents::to_text(problem);
   if (!loaded.config) return 3;
