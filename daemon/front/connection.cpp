@@ -1,7 +1,5 @@
 #include "daemon/front/connection.h"
 
-#include <fcntl.h>
-
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -169,8 +167,9 @@ awaitable<void> Connection::refuse(peers::Refusal refusal) {
 
 void Connection::leave_open() {
   if (!stream_.descriptor().is_open()) return;
-  peers::OwnedFd kept(::fcntl(stream_.descriptor().native_handle(), F_DUPFD_CLOEXEC, 0));
-  if (kept) server_.linger(std::move(kept));
+  // Not a duplicate: epoll would go on reporting the closed descriptor's file, to whoever has
+  // Asio's place for it by then.
+  server_.linger(peers::OwnedFd(stream_.descriptor().release()));
 }
 
 awaitable<void> Connection::refuse(BadRequest bad) {

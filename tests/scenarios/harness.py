@@ -152,6 +152,11 @@ class SimulatedTpm:
         subprocess.run([ROOT / "scripts" / "simulated-tpm", "--stop", self.directory], check=True,
                        stdout=subprocess.DEVNULL)
 
+    def kill(self):
+        """At once, as when the TPM is pulled out; it may be started again."""
+        os.kill(self.pid, signal.SIGKILL)
+        (self.directory / "pid").unlink()  # init may take a while to reap it
+
 
 class Badged:
     def __init__(self, records=None, store="tpm", config="", directory=None, start=True,
