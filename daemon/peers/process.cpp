@@ -74,7 +74,11 @@ void Process::watch_exit() {
   watch_->descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                                 [weak = weak_from_this()](const boost::system::error_code& error) {
                                   const auto process = error ? nullptr : weak.lock();
-                                  if (process) process->end(Liveness::exited);
+                                  if (!process) return;
+                                  // Asio may hand on what was reported of a descriptor that
+                                  // was closed, to the one that has its place now: ask.
+                                  if (!process->has_exited()) return process->watch_exit();
+                                  process->end(Liveness::exited);
                                 });
 }
 
