@@ -251,24 +251,31 @@ awaitable<void> Daemon::tick(std::int64_t now) {
 
 awaitable<void> Daemon::keep_issuing_keys(std::int64_t now) {
   if (store_->state().condition != keystore::Condition::ready) co_return;
-  // No co_await within ?: — GCC 12 then destroys the result twice.
+  const auto kept = co_await try_issuing_keys(now);
+  auto problem = kept ? std::string() : kept.error().what;
+  // Tried each second, told once.
+  if (problem == issuing_problem_) co_return;
+  issuing_problem_ = std::move(problem);
+  manager_.status(kept ? "serving" : issuing_problem_);
+  if (!kept) log(Level::error, issuing_problem_);
+}
+
+awaitable<Result<void>> Daemon::try_issuing_keys(std::int64_t now) {
   if (!issuing_keys_open_) {
-    const auto opened = co_await issuing_keys_->open(now);
-    if (!opened) {
-      log(Level::error, opened.error().what);
-      manager_.status(opened.error().what);
-      co_return;
-    }
+    auto opened = co_await issuing_keys_->open(now);
+    if (!opened) co_return opened;
+    issuing_keys_open_ = true;
   }
-  auto changed = co_await issuing_keys_->rotate(now);
-  if (!changed) {
-    log(Level::error, "rotate the issuing key: " + changed.error().what);
-    co_return;
+  const auto changed = co_await issuing_keys_->rotate(now);
+  // Files that could not be written stay due: a web server would go on serving the old keys.
+  if (changed && *changed) published_ = false;
+  if (!published_) {
+    auto published = publisher_->refresh(*issuing_keys_, *store_);
+    if (!published) co_return published;
+    published_ = true;
   }
-  if (issuing_keys_open_ && !*changed) co_return;
-  issuing_keys_open_ = true;
-  if (const auto published = publisher_->refresh(*issuing_keys_, *store_); !published)
-    log(Level::error, published.error().what);
+  if (!changed) co_return changed.error();
+  co_return ok();
 }
 
 awaitable<void> Daemon::checkpoint() {

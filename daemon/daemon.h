@@ -47,6 +47,7 @@ class Daemon {
   boost::asio::awaitable<void> tick_loop();
   boost::asio::awaitable<void> tick(std::int64_t now);
   boost::asio::awaitable<void> keep_issuing_keys(std::int64_t now);
+  boost::asio::awaitable<Result<void>> try_issuing_keys(std::int64_t now);
   boost::asio::awaitable<void> checkpoint();
   boost::asio::awaitable<void> hangup_loop();
   boost::asio::awaitable<void> stop();
@@ -84,6 +85,8 @@ class Daemon {
   boost::asio::thread_pool loader_{1};
   bool reloading_ = false;
   bool issuing_keys_open_ = false;
+  bool published_ = false;       // the keys of now, in the files
+  std::string issuing_problem_;  // what was told last; empty: none
   bool stopping_ = false;
   int ticks_since_checkpoint_ = 0;
   std::uint64_t last_checkpoint_ = 0;  // seq up to which nothing new needs a signature
