@@ -144,6 +144,8 @@ class Story:
         self.expect(200, token["status"], f"a {token.get('token_type')} token for process {agent.pid} "
                                           f"({where}uid {agent.uid}), good for {token.get('expires_in')} s")
         proof = agent.post("/v1/proof", self.proof_request(token["access_token"]))
+        if proof["status"] != 200:
+            raise CannotGoOn(f"no proof for process {agent.pid}: {proof.get('error')}: {proof.get('hint')}")
         self.expect(200, proof["status"], "a proof for one GET of one URL; its key stays in badged")
         self.step("badge-verifier and the ledger (Python, jwcrypto: not our code) look at token and proof")
         code, said = self.verifier(token["access_token"], proof["dpop"])
