@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/agents/limits.h"
+#include "daemon/agents/toml_depth.h"
 
 namespace badged::agents {
 namespace {
@@ -96,6 +97,13 @@ std::string listed(const std::vector<std::string>& words) {
   return out;
 }
 
+Position position_at(std::string_view text, std::size_t offset) {
+  const auto before = text.substr(0, offset);
+  const auto line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+  return {static_cast<std::uint32_t>(std::count(before.begin(), before.end(), '\n') + 1),
+          static_cast<std::uint32_t>(offset - line_start + 1)};
+}
+
 }  // namespace
 
 std::optional<std::string> nearest_word(std::string_view word,
@@ -121,11 +129,13 @@ std::optional<toml::table> parse_toml(std::string_view text, std::size_t max_byt
     return std::nullopt;
   }
   if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
-    const auto before = text.substr(0, nul);
-    const auto line_start = before.rfind('\n') + 1;  // npos + 1 is 0
-    report.error({static_cast<std::uint32_t>(std::count(before.begin(), before.end(), '\n') + 1),
-                  static_cast<std::uint32_t>(nul - line_start + 1)},
-                 "a NUL byte", "this is no text file, or it was written while the disk was full");
+    report.error(position_at(text, nul), "a NUL byte",
+                 "this is no text file, or it was written while the disk was full");
+    return std::nullopt;
+  }
+  if (const auto deep = too_deep_at(text)) {
+    report.error(position_at(text, *deep), "keys or brackets nest too deeply",
+                 "nothing here has more than three parts: is a quote or a bracket missing?");
     return std::nullopt;
   }
   try {
