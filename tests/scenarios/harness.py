@@ -62,8 +62,8 @@ class UnixConnection(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)  # waits for a place; with a timeout it would give EAGAIN
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 def call(path, method, target, body=None, headers=None):

@@ -54,6 +54,8 @@ class Hostile:
         self.said = json.loads(line)
 
     def end(self):
+        if self.process.stdin.closed:
+            return
         self.process.stdin.close()
         try:
             self.process.wait(DEADLINE)
@@ -273,7 +275,7 @@ class Many(Case):
         self.assertEqual(self.agent().token()[0], 200)
         self.assertGreaterEqual(self.badged.status()["turned_away"], 236)
         flood.end()
-        self.assertEqual(Hostile(self.badged, STRANGER, "idle", 10).said["held"], 10)
+        self.assertEqual(self.hostile(STRANGER, "idle", 10).said["held"], 10)
 
     def p99(self, agent, count=2000):
         """Of one listed caller's cached tokens, in microseconds."""
