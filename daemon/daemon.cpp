@@ -31,7 +31,9 @@ using namespace std::chrono_literals;
 
 // A TPM that has to make its keys takes longer; badged then serves what needs none and says so.
 constexpr auto kStoreStart = 20s;
-constexpr int kCheckpointEvery = 60;  // ticks of a second
+// Longer than any TPM takes for a signature or a key, its own self tests included.
+constexpr auto kStuck = 60s;
+constexpr int kCheckpointEvery = 60;  // turns of upkeep, a second each
 
 template <class T>
 T must(Result<T> result) {
@@ -75,6 +77,7 @@ Daemon::Daemon(config::Config config)
       terminate_(io_, SIGTERM, SIGINT),
       hangup_(io_, SIGHUP),
       ticker_(io_),
+      upkeep_(io_),
       store_change_(io_, asio::steady_timer::time_point::max()) {
   std::signal(SIGPIPE, SIG_IGN);
   make_state_directory(config_.state_dir);
@@ -175,6 +178,7 @@ awaitable<void> Daemon::start() {
   open_sockets();
   census_->start_sweeping();
   asio::co_spawn(io_, tick_loop(), keep);
+  asio::co_spawn(io_, upkeep_loop(), keep);
   const auto state = store_->state();
   manager_.ready(state.condition == keystore::Condition::ready
                      ? "serving " + std::to_string(policy_.records->records().size()) + " agents"
@@ -230,23 +234,34 @@ awaitable<void> Daemon::tick_loop() {
   while (!stopping_) {
     ticker_.expires_after(1s);
     co_await ticker_.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    if (!stopping_) co_await tick(calls::unix_now());
+    if (!stopping_) tick();
   }
 }
 
-awaitable<void> Daemon::tick(std::int64_t now) {
-  manager_.alive();
+void Daemon::tick() {
+  // A command to the TPM cannot be interrupted. One that hangs for good is systemd's to end: its
+  // watchdog then misses us and starts badged anew.
+  if (std::chrono::steady_clock::now() - last_upkeep_ < kStuck) manager_.alive();
   server_->sweep();
   sessions_->sweep();
   admissions_->sweep();
   recorder_->flush(audit::Recorder::Clock::now());
   if (const auto step = clock_.look())
     finding("clock-stepped", std::to_string(step->count()) + " milliseconds");
-  co_await keep_issuing_keys(now);
-  if (++ticks_since_checkpoint_ < kCheckpointEvery) co_return;
-  ticks_since_checkpoint_ = 0;
-  sessions_->rest_idle_keys();
-  co_await checkpoint();
+}
+
+awaitable<void> Daemon::upkeep_loop() {
+  boost::system::error_code error;
+  for (int turn = 1; !stopping_; turn = turn % kCheckpointEvery + 1) {
+    upkeep_.expires_after(1s);
+    co_await upkeep_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (stopping_) co_return;
+    last_upkeep_ = std::chrono::steady_clock::now();
+    co_await keep_issuing_keys(calls::unix_now());
+    if (turn < kCheckpointEvery) continue;
+    sessions_->rest_idle_keys();
+    co_await checkpoint();
+  }
 }
 
 awaitable<void> Daemon::keep_issuing_keys(std::int64_t now) {
@@ -327,6 +342,7 @@ awaitable<void> Daemon::stop() {
   co_await checkpoint();
   hangup_.cancel();
   ticker_.cancel();
+  upkeep_.cancel();
   store_change_.cancel();
   census_->stop();
   io_.stop();

@@ -44,8 +44,11 @@ class Daemon {
  private:
   boost::asio::awaitable<void> start();
   boost::asio::awaitable<void> wait_for_store();
+  // Two loops of a second: what waits for the key store must not hold up deadlines, sweeps and the
+  // watchdog.
   boost::asio::awaitable<void> tick_loop();
-  boost::asio::awaitable<void> tick(std::int64_t now);
+  void tick();
+  boost::asio::awaitable<void> upkeep_loop();
   boost::asio::awaitable<void> keep_issuing_keys(std::int64_t now);
   boost::asio::awaitable<Result<void>> try_issuing_keys(std::int64_t now);
   boost::asio::awaitable<void> checkpoint();
@@ -80,6 +83,8 @@ class Daemon {
   boost::asio::signal_set terminate_;
   boost::asio::signal_set hangup_;
   boost::asio::steady_timer ticker_;
+  boost::asio::steady_timer upkeep_;
+  std::chrono::steady_clock::time_point last_upkeep_ = std::chrono::steady_clock::now();
   boost::asio::steady_timer store_change_;
   // Reads records at a reload: ten thousand take a second, which is too long for the I/O thread.
   boost::asio::thread_pool loader_{1};
@@ -88,7 +93,6 @@ class Daemon {
   bool published_ = false;       // the keys of now, in the files
   std::string issuing_problem_;  // what was told last; empty: none
   bool stopping_ = false;
-  int ticks_since_checkpoint_ = 0;
   std::uint64_t last_checkpoint_ = 0;  // seq up to which nothing new needs a signature
   std::exception_ptr failure_;         // of start(): what keeps badged from running
 };

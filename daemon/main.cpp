@@ -29,7 +29,7 @@ int check(const std::string& file) {
   return badged::agents::has_errors(problems) ? 3 : 0;
 }
 
-// Each connection takes a descriptor and each process three: the soft limit of a shell (1024) is
+// Each connection takes a descriptor and each process four: the soft limit of a shell (1024) is
 // for programs that use select(). And a core would hold tokens; systemd's LimitCORE= says so again.
 void prepare_process() {
   rlimit files{};

@@ -7,7 +7,7 @@
 
 namespace badged::peers {
 
-// Processes known at once. Each costs three descriptors and about 1.5 kB; the front bounds them per
+// Processes known at once. Each costs four descriptors and about 1.5 kB; the front bounds them per
 // uid, this bounds the sum (and with it a sweep: 8192 processes take about 50 ms in each second).
 constexpr std::size_t kMaxProcesses = 8192;
 
