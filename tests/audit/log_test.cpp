@@ -208,8 +208,10 @@ TEST_CASE("one badged writes a log, and a link in its place is refused") {
   REQUIRE_FALSE(second);
   CHECK(second.error().what.find("another badged writes it") != std::string::npos);
   const std::string link = folder.path / "link.jsonl";
-  fs::create_symlink(folder.log(), link);
+  write_text(folder.path / "target", "");
+  fs::create_symlink(folder.path / "target", link);
   CHECK_FALSE(Log::open(link, *open.db, answers.post(), recovery));
+  CHECK(fs::file_size(folder.path / "target") == 0);
 }
 
 TEST_CASE("an entry is refused as busy when too many wait for the disk") {

@@ -70,6 +70,10 @@ TEST_CASE("an admin's word ends the pause, and a later step back begins another"
   clocks.now.wall -= 3s;
   CHECK(clocks.watch.look() == ClockWatch::Duration(-3s));
   CHECK_FALSE(clocks.watch.trustworthy());
+  // It ends at the time that was accepted, not at the one before.
+  clocks.pass(3s);
+  clocks.watch.look();
+  CHECK(clocks.watch.trustworthy());
 }
 
 TEST_CASE("a step forward is told and goes on; coming back from it pauses") {
