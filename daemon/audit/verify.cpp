@@ -140,6 +140,8 @@ Result<Verdict> verify_file(const std::string& path, const std::string& jwks_fil
   // The head first: what is acknowledged while the file is read only makes the file longer.
   const auto head = live_head(fs::absolute(path));
   if (!head) return head.error();
+  if (fs::exists(path) && !fs::is_regular_file(path))
+    return fail(Errc::malformed, "read " + path + ": it is no regular file");
   std::ifstream in(path, std::ios::binary);
   if (!in)
     return fail(Errc::unavailable, "read " + path + ": it cannot be opened",

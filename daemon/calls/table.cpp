@@ -76,7 +76,14 @@ awaitable<front::Response> for_listed(Service& service, const Row& row,
     const Context context{service, exchange, &admitted, std::nullopt};
     co_return co_await row.handler(context);
   }
-  const auto outcome = co_await service.admissions.admit(exchange.process, service.policy.records);
+  // A reload may come while systemd is asked or a file is hashed: then the match is of a set that
+  // is no longer in force, and counts for nothing.
+  auto records = service.policy.records;
+  auto outcome = co_await service.admissions.admit(exchange.process, records);
+  while (records != service.policy.records) {
+    records = service.policy.records;
+    outcome = co_await service.admissions.admit(exchange.process, records);
+  }
   if (const auto* admitted = std::get_if<Admitted>(&outcome)) {
     const Context context{service, exchange, admitted, std::nullopt};
     co_return co_await row.handler(context);

@@ -4,6 +4,7 @@
 #include "attest/jose/base64url.h"
 #include "attest/jose/jws.h"
 #include "attest/json/strict.h"
+#include "attest/limits.h"
 #include "daemon/await.h"
 #include "daemon/calls/authorization_details.h"
 #include "daemon/calls/recording.h"
@@ -154,20 +155,33 @@ awaitable<front::Response> not_now(Context context, Error error) {
   co_return co_await deny(context, "denial", to_string(error.code), error.what, refusal);
 }
 
+// True where a reload came while this request waited: what it was decided by is no longer in force.
+bool records_changed(const Context& context) {
+  const auto& record = context.caller->record;
+  return context.service.policy.records->find(record->name) != record;
+}
+
+// What a token may not outgrow: no verifier of ours reads more, and headers of 8 kB are a common
+// limit.
+bool is_too_long(const Minted& minted) {
+  return minted.token.size() > attest::kJwsBytes;
+}
+
+awaitable<front::Response> refuse_too_long(Context context, const policy::Grant& grant) {
+  const Problem refusal{400,
+                        grant.details.empty() ? "invalid_scope" : "invalid_authorization_details",
+                        "the token would be longer than servers accept",
+                        "ask for less in one token: fewer scopes, shorter details"};
+  co_return co_await deny(context, "denial", "token-too-long", "longer than 8 kB", refusal);
+}
+
 awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPtr session) {
   auto& service = context.service;
-  const auto& limits = service.policy.rules.limits.of(grant.tier);
-  auto& rate = service.token_rates[session->agent()];
-  if (!rate.take(limits.tokens, tokens::RateBucket::Clock::now())) {
-    const Problem refusal{429, "temporarily_unavailable",
-                          "this agent asks for new tokens too often",
-                          "use a token until half of its life is over", 1};
-    co_return co_await deny(context, "denial", "token-rate", "new tokens too often", refusal);
-  }
   auto minted = co_await mint(context, grant, *session);
   if (!minted) co_return co_await not_now(context, minted.error());
-  if (session->ended()) {
-    auto ended = fail(Errc::changed, "the session ended meanwhile");
+  if (is_too_long(*minted)) co_return co_await refuse_too_long(context, grant);
+  if (session->ended() || records_changed(context)) {
+    auto ended = fail(Errc::busy, "the session ended or the records were reloaded meanwhile");
     co_return co_await not_now(context, std::move(ended));
   }
   const auto recorded = co_await durable(service, token_entry(context, grant, *session, *minted));
@@ -218,6 +232,15 @@ awaitable<front::Response> token(Context context) {
       ++service.recorder.use(session->id(), session->agent()).cached_tokens;
       co_return token_answer(context, cached->body_head, cached->expires_at - now);
     }
+  }
+  // Before a key is made for it: an agent that asks too often costs the TPM nothing.
+  const auto& limits = service.policy.rules.limits.of(grant.tier);
+  auto& rate = service.token_rates[context.caller->record->name];
+  if (!rate.take(limits.tokens, tokens::RateBucket::Clock::now())) {
+    const Problem refusal{429, "temporarily_unavailable",
+                          "this agent asks for new tokens too often",
+                          "use a token until half of its life is over", 1};
+    co_return co_await deny(context, "denial", "token-rate", "new tokens too often", refusal);
   }
   if (session == nullptr || session->custody() != grant.custody) {
     auto opened = co_await service.sessions.open(context.exchange.process, context.caller->record,

@@ -1,7 +1,9 @@
 #include "daemon/front/server.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -48,6 +50,19 @@ Response overloaded() {
   return response;
 }
 
+// Strangers share what is left when listed callers and admins have their part: of connections, of
+// processes that can be known at once, and of descriptors (each stranger may take one for its
+// connection and four for its process).
+std::size_t stranger_limit() {
+  constexpr std::size_t kDescriptorsEach = 5;
+  constexpr auto kConnections =
+      limits::kMaxConnections - limits::kKeptForAdmins - limits::kKeptForListed;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return limits::kMaxPerStrangerUid;
+  const auto descriptors = static_cast<std::size_t>(files.rlim_cur) / 2 / kDescriptorsEach;
+  return std::min({kConnections, peers::kMaxProcesses / 2, descriptors});
+}
+
 }  // namespace
 
 std::string new_correlation_id() {
@@ -72,6 +87,7 @@ Server::Server(asio::io_context& io, peers::Census& census, std::vector<CallShap
       census_(census),
       calls_(std::move(calls)),
       hooks_(std::move(hooks)),
+      max_strangers_(stranger_limit()),
       scratch_(limits::kMaxHeader + limits::kMaxBody) {}
 
 Server::~Server() = default;
@@ -125,8 +141,7 @@ bool Server::has_room(Socket kind, std::uint32_t uid, bool listed) const {
   if (listed)
     return total < limits::kMaxConnections - limits::kKeptForAdmins &&
            of_uid < limits::kMaxPerListedUid;
-  return strangers_ < limits::kMaxConnections - limits::kKeptForAdmins - limits::kKeptForListed &&
-         total < limits::kMaxConnections - limits::kKeptForAdmins &&
+  return strangers_ < max_strangers_ && total < limits::kMaxConnections - limits::kKeptForAdmins &&
          of_uid < limits::kMaxPerStrangerUid;
 }
 

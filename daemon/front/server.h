@@ -95,6 +95,7 @@ class Server {
   peers::Census& census_;
   const std::vector<CallShape> calls_;
   const Hooks hooks_;
+  const std::size_t max_strangers_;
   std::vector<std::shared_ptr<Listener>> listeners_;
   std::list<std::shared_ptr<Connection>> connections_;
   std::list<Lingering> lingering_;  // answered and half closed; the client may still be writing

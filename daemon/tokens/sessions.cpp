@@ -182,8 +182,9 @@ void Sessions::rest_idle_keys() {
 
 void Sessions::retain(const std::function<bool(const Session&)>& keep) {
   std::vector<Key> over;
+  // One whose key is being made was asked for under the records from before: it ends unborn.
   for (const auto& [key, slot] : slots_)
-    if (slot->session != nullptr && !keep(*slot->session)) over.push_back(key);
+    if (slot->session == nullptr || !keep(*slot->session)) over.push_back(key);
   for (const auto& key : over) end(key, "record-changed");
 }
 

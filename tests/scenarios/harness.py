@@ -193,8 +193,12 @@ class Badged:
         return self
 
     def __exit__(self, *_):
-        with contextlib.suppress(Failure):
+        try:
             self.stop()
+        finally:
+            self.clean()
+
+    def clean(self):
         if self.tpm:
             self.tpm.stop()
         if self.own:
@@ -252,6 +256,8 @@ admin_socket = "{self.admin_socket}"
             self.process.kill()
             self.process.wait()
             raise Failure("badged did not stop:\n" + self.log()) from None
+        if sig == signal.SIGTERM and self.process.returncode != 0:
+            raise Failure(f"badged ended with {self.process.returncode}:\n{self.log()}")
 
     def kill(self):
         self.process.kill()
