@@ -47,9 +47,10 @@ struct World {
     return std::make_unique<IssuingKeys>(loop.io, *gate, file(), kSchedule);
   }
 
+  // First: the store's thread may still be in a post to the loop when its answer is here already.
+  Loop loop;
   StoreFixture fixture;
   std::unique_ptr<Gate> gate = std::make_unique<Gate>(fixture.store());
-  Loop loop;
   std::unique_ptr<IssuingKeys> keys = make();
 };
 

@@ -28,8 +28,9 @@ std::string read_text(const std::string& file) {
 }
 
 struct World {
-  StoreFixture fixture{StoreKind::software};
+  // First: the store's thread may still be in a post to the loop when its answer is here already.
   Loop loop;
+  StoreFixture fixture{StoreKind::software};
   IssuingKeys keys{
       loop.io,
       fixture.store(),

@@ -68,9 +68,10 @@ struct World {
     return loop.run(sessions.open(process, record, custody));
   }
 
+  // First: the store's thread may still be in a post to the loop when its answer is here already.
+  Loop loop;
   StoreFixture fixture;
   Gate gate{fixture.store()};
-  Loop loop;
   peers::Census census{loop.io};
   std::vector<std::string> ended;  // "AGENT: WHY"
   Sessions sessions{loop.io, gate, [this](const Session& session, const char* why) {
