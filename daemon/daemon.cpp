@@ -17,6 +17,7 @@
 #include "daemon/calls/recording.h"
 #include "daemon/front/listener.h"
 #include "daemon/journal.h"
+#include "daemon/tokens/await_signature.h"
 #include "daemon/tokens/limits.h"
 #include "keystore/files.h"
 #include "keystore/memory_key.h"
@@ -301,9 +302,7 @@ awaitable<void> Daemon::checkpoint() {
                                              head, calls::unix_now());
   const auto digest = keystore::sha256(as_bytes(jws));
   const auto signature =
-      co_await await_answer<Result<Signature>>(io_, [&](Answer<Result<Signature>> done) {
-        store_->sign(issuer->id, digest, keystore::kOwnWork, std::move(done));
-      });
+      co_await tokens::await_signature(io_, *store_, issuer->id, digest, keystore::kOwnWork);
   if (!signature) co_return log(Level::warning, "sign the audit head: " + signature.error().what);
   attest::append_signature(jws, *signature);
   const auto written = co_await calls::durable(*service_, audit::checkpoint_entry(head, jws));

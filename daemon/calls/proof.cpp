@@ -5,9 +5,9 @@
 #include "attest/jose/base64url.h"
 #include "attest/jose/dpop.h"
 #include "attest/jose/url.h"
-#include "daemon/await.h"
 #include "daemon/calls/recording.h"
 #include "daemon/calls/table.h"
+#include "daemon/tokens/await_signature.h"
 #include "keystore/random.h"
 #include "keystore/sha256.h"
 
@@ -84,11 +84,8 @@ std::variant<std::string, Refusal> check(Service& service, const agents::Record&
 awaitable<Result<Signature>> sign(Service& service, tokens::Session& session, const Digest& digest,
                                   keystore::Caller caller) {
   if (session.memory_key() != nullptr) co_return session.sign(digest);
-  const auto id = session.stored_key()->id;
-  co_return co_await await_answer<Result<Signature>>(
-      service.io, [&](Answer<Result<Signature>> done) {
-        service.store.sign(id, digest, caller, std::move(done));
-      });
+  co_return co_await tokens::await_signature(service.io, service.store, session.stored_key()->id,
+                                             digest, caller);
 }
 
 }  // namespace

@@ -5,11 +5,11 @@
 #include "attest/jose/jws.h"
 #include "attest/json/strict.h"
 #include "attest/limits.h"
-#include "daemon/await.h"
 #include "daemon/calls/authorization_details.h"
 #include "daemon/calls/recording.h"
 #include "daemon/calls/table.h"
 #include "daemon/journal.h"
+#include "daemon/tokens/await_signature.h"
 #include "keystore/random.h"
 #include "keystore/sha256.h"
 
@@ -92,10 +92,8 @@ Result<Signer> signer_for(Service& service, keystore::Custody custody, std::int6
 awaitable<Result<Signature>> sign(Service& service, const Signer& signer, const Digest& digest,
                                   keystore::Caller caller) {
   if (signer.memory != nullptr) co_return signer.memory->key.sign(digest);
-  co_return co_await await_answer<Result<Signature>>(
-      service.io, [&](Answer<Result<Signature>> done) {
-        service.store.sign(signer.stored->id, digest, caller, std::move(done));
-      });
+  co_return co_await tokens::await_signature(service.io, service.store, signer.stored->id, digest,
+                                             caller);
 }
 
 struct Minted {

@@ -10,6 +10,7 @@
 #include "attest/jose/vouch.h"
 #include "attest/json/strict.h"
 #include "daemon/await.h"
+#include "daemon/tokens/await_signature.h"
 #include "daemon/tokens/limits.h"
 #include "keystore/files.h"
 #include "keystore/sha256.h"
@@ -33,15 +34,6 @@ awaitable<Result<Bytes>> unseal(boost::asio::io_context& io, keystore::Store& st
                                 ByteView blob) {
   co_return co_await await_answer<Result<Bytes>>(
       io, [&](Answer<Result<Bytes>> done) { store.unseal(blob, std::move(done)); });
-}
-
-// The store's own issuer key signs `input`.
-awaitable<Result<Signature>> sign_statement(boost::asio::io_context& io, keystore::Store& store,
-                                            keystore::KeyId key, std::string_view input) {
-  const auto digest = keystore::sha256(as_bytes(input));
-  co_return co_await await_answer<Result<Signature>>(io, [&](Answer<Result<Signature>> done) {
-    store.sign(key, digest, keystore::kOwnWork, std::move(done));
-  });
 }
 
 Result<void> read_times(const boost::json::object& entry, IssuingKey& key) {
@@ -194,7 +186,8 @@ awaitable<Result<std::string>> IssuingKeys::vouch_for(const IssuingKey& key) {
   attest::append_signing_input(
       statement, attest::vouch_header(attest::thumbprint(issuer->public_key)),
       attest::vouch_payload({key.kid, keystore::to_string(custody), key.created, key.retire}));
-  const auto signature = co_await sign_statement(io_, store_, issuer->id, statement);
+  const auto signature = co_await await_signature(
+      io_, store_, issuer->id, keystore::sha256(as_bytes(statement)), keystore::kOwnWork);
   if (!signature) co_return signature.error();
   attest::append_signature(statement, *signature);
   co_return statement;
