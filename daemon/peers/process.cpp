@@ -54,8 +54,7 @@ Liveness Process::check() {
   } else if (!same) {
     // An exiting process loses its memory a moment before its pidfd becomes readable.
     const auto stat = read_stat(stat_.get());
-    const bool exiting = !stat || stat->layout == MemoryLayout{};
-    end(exiting ? Liveness::exited : Liveness::execed);
+    end(!stat || stat->exiting ? Liveness::exited : Liveness::execed);
   }
   return ended_.value_or(Liveness::same);
 }

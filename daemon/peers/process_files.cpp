@@ -117,13 +117,15 @@ PeerResult<ProcessStat> read_stat(int stat_fd) {
 
 PeerResult<ProcessStat> parse_stat(std::string_view text) {
   // proc(5). The second field is the program's name in parentheses, and may hold any byte.
-  constexpr int kState = 3, kStart = 22, kCodeStart = 26, kCodeEnd = 27, kStackStart = 28;
+  constexpr int kState = 3, kFlags = 9, kStart = 22, kCodeStart = 26, kCodeEnd = 27,
+                kStackStart = 28;
   constexpr int kDataStart = 45, kDataEnd = 46, kHeapStart = 47;
   const Refusal malformed = refuse(PeerRefusal::kernel_failure, "parse /proc/PID/stat");
   const std::size_t name_end = text.rfind(')');
   if (name_end == std::string_view::npos) return malformed;
   std::string_view rest = text.substr(name_end + 1);
   ProcessStat stat;
+  std::uint64_t flags = 0;
   const std::string_view state = next_word(rest);
   if (state.size() != 1) return malformed;
   stat.state = state[0];
@@ -131,6 +133,9 @@ PeerResult<ProcessStat> parse_stat(std::string_view text) {
     const std::string_view word = next_word(rest);
     std::uint64_t* into = nullptr;
     switch (field) {
+      case kFlags:
+        into = &flags;
+        break;
       case kStart:
         into = &stat.start_ticks;
         break;
@@ -161,6 +166,8 @@ PeerResult<ProcessStat> parse_stat(std::string_view text) {
     if (!value) return malformed;
     *into = *value;
   }
+  constexpr std::uint64_t kExiting = 0x4;  // PF_EXITING of the kernel
+  stat.exiting = (flags & kExiting) != 0;
   return stat;
 }
 

@@ -17,9 +17,10 @@ PeerResult<OwnedFd> open_process_directory(pid_t pid);
 PeerResult<OwnedFd> open_process_file(int directory, const char* name);
 
 struct ProcessStat {
-  char state = '?';  // 'Z' and 'X': it ends
+  char state = '?';      // 'Z' and 'X': it ends
+  bool exiting = false;  // PF_EXITING: set before an exit gives the memory up, never by an exec
   std::uint64_t start_ticks = 0;
-  MemoryLayout layout;
+  MemoryLayout layout;  // {} in an exit, and for a moment within an exec
 };
 // `stat_fd` may be kept and read again. parse_stat is the pure half.
 PeerResult<ProcessStat> read_stat(int stat_fd);

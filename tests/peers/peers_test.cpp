@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -112,6 +114,7 @@ TEST_CASE("a program's name cannot forge a field of stat or status") {
   REQUIRE(stat->start_ticks == 2200);
   REQUIRE(stat->layout.code_start == 2600);
   REQUIRE(stat->layout.heap_start == 4700);
+  REQUIRE(stat->exiting);  // 900 has the bit 4
   REQUIRE_FALSE(parse_stat("7 (x) S 1 2").has_value());
   REQUIRE_FALSE(parse_stat("").has_value());
   REQUIRE_FALSE(parse_stat("7 (x) S" + std::string(400, ' ')).has_value());
@@ -203,6 +206,33 @@ TEST_CASE(
   REQUIRE(calls == 2);
   // It lives on, so a new connection meets it anew.
   REQUIRE(myself(io, census) != process);
+}
+
+// Between the loss of its memory and the setting up of the next, a process has no layout, as one
+// that is exiting has none. Which of the two it was goes to the audit.
+TEST_CASE("an exec seen at any moment is an exec, and an exit an exit (H2)") {
+  for (int round = 0; round < 400; ++round) {
+    const bool execs = round % 2 == 0;
+    int pipe_ends[2];
+    REQUIRE(::pipe2(pipe_ends, O_CLOEXEC) == 0);
+    OwnedFd go_on(pipe_ends[1]), wait_for(pipe_ends[0]);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      char byte;
+      if (::read(wait_for.get(), &byte, 1) == 1 && execs)
+        ::execl("/bin/sleep", "sleep", "60", nullptr);
+      ::_exit(0);
+    }
+    boost::asio::io_context io;
+    Census census(io);
+    const auto process = census.inspect(child).value();
+    REQUIRE(::write(go_on.get(), "x", 1) == 1);
+    Liveness seen = Liveness::same;
+    while (seen == Liveness::same) seen = process->check();
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    REQUIRE(seen == (execs ? Liveness::execed : Liveness::exited));
+  }
 }
 
 TEST_CASE("a listener may drop itself, a later listener and the last reference") {
