@@ -144,6 +144,7 @@ Daemon::Daemon(config::Config config)
             return calls::dispatch(*service_, std::move(exchange));
           },
           [this](const peers::ProcessFacts& facts) { return policy_.records->knows(facts); },
+          [this] { return policy_.records->names_units(); },
           [this](peers::Refusal refusal, std::uint32_t uid, std::string id) {
             return calls::refused(*service_, std::move(refusal), uid, std::move(id));
           },

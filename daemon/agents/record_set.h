@@ -89,6 +89,8 @@ class RecordSet {
 
   // Does any record have this uid or unit? For slots kept for listed callers.
   bool knows(const peers::ProcessFacts& process) const;
+  // Whether a process's unit can matter at all.
+  bool names_units() const { return !by_unit_.empty(); }
 
  private:
   // Calls `visit` with each record of this process's unit, and each by uid alone of its uid.

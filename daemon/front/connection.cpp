@@ -115,6 +115,7 @@ awaitable<bool> Connection::wait_readable() {
 }
 
 awaitable<bool> Connection::answer(const Request& request) {
+  if (!listed_) co_await server_.strangers_turn(uid());
   auto process = stream_.shared_process();
   const auto checked = Clock::now();
   const auto alive = process->check();

@@ -31,8 +31,23 @@ inline constexpr std::size_t kMaxPerStrangerUid = 64;
 // One listed uid: a busy agent's connection pool, ten thousand idle ones included.
 inline constexpr std::size_t kMaxPerListedUid = 12000;
 
-// Accepted in one turn before others get theirs.
-inline constexpr int kMaxAcceptBurst = 64;
+// Accepting goes on this long before connections get their turn; one admission takes 100 us.
+inline constexpr auto kAcceptSlice = 50us;
+// Between slices while strangers are turned away: a flood, whoever starts it, costs a few
+// hundredths of one processor, and what stands before a listed caller in the backlog is gone in
+// half a second.
+inline constexpr auto kFloodPause = 2ms;
+
+// Connections and requests of callers without a record, of one uid and of all: each costs about
+// 100 us, so all of them together take a tenth of one processor. A burst is what one uid may hold.
+inline constexpr int kStrangerRate = 100;  // a second
+inline constexpr int kStrangerBurst = 64;
+inline constexpr int kStrangersRate = 1000;
+inline constexpr int kStrangersBurst = 256;
+// A stranger that is ahead of its pace waits this long before it is turned away instead.
+inline constexpr auto kMaxStrangerWait = 1s;
+// Uids whose pace is known apart, 40 bytes each; more share one pace.
+inline constexpr std::size_t kMaxStrangerUids = 4096;
 
 // From a request's first byte to its last, and for the answer to be taken: local callers need
 // microseconds; a stopped process must not hold buffers.

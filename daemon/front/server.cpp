@@ -14,6 +14,7 @@
 
 #include "attest/jose/base64url.h"
 #include "daemon/front/connection.h"
+#include "daemon/peers/unit.h"
 #include "keystore/random.h"
 
 namespace badged::front {
@@ -30,11 +31,11 @@ constexpr auto kAcceptPause = 100ms;
 constexpr auto kLinger = 2s;
 constexpr std::size_t kMaxLingering = 256;
 
-std::optional<std::uint32_t> peer_uid(int fd) {
+std::optional<ucred> peer_of(int fd) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
-  return credentials.uid;
+  return credentials;
 }
 
 Response overloaded() {
@@ -44,8 +45,8 @@ Response overloaded() {
   response.no_store = true;
   response.correlation_id = new_correlation_id();
   response.body =
-      R"({"error":"temporarily_unavailable","error_description":"too many connections","hint":)"
-      R"("close idle connections of this user, then try again","correlation_id":")" +
+      R"({"error":"temporarily_unavailable","error_description":"too many connections or requests","hint":)"
+      R"("close idle connections of this user, then try again more slowly","correlation_id":")" +
       response.correlation_id + "\"}";
   return response;
 }
@@ -78,7 +79,7 @@ struct Server::Listener {
   asio::steady_timer pause;
   Socket kind;
   std::optional<peers::BootMoment> queue_was_empty;
-  bool starved = false;
+  Clock::duration pause_for{};  // before more is accepted
 };
 
 Server::Server(asio::io_context& io, peers::Census& census, std::vector<CallShape> calls,
@@ -107,16 +108,17 @@ awaitable<void> Server::accept_loop(std::shared_ptr<Listener> listener) {
                                              asio::redirect_error(asio::use_awaitable, error));
     if (error || stopping_) co_return;
     accept_burst(*listener);
-    if (!listener->starved) continue;
-    listener->pause.expires_after(kAcceptPause);
+    if (listener->pause_for == Clock::duration::zero()) continue;
+    listener->pause.expires_after(listener->pause_for);
     co_await listener->pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
   }
 }
 
 void Server::accept_burst(Listener& listener) {
-  listener.starved = false;
-  for (int i = 0; i < limits::kMaxAcceptBurst; ++i) {
-    const auto before = peers::boot_now();
+  listener.pause_for = {};
+  const auto begin = peers::boot_now();
+  const auto turned_away = counts_.turned_away;
+  for (auto before = begin; before - begin < limits::kAcceptSlice; before = peers::boot_now()) {
     peers::OwnedFd fd(::accept4(listener.descriptor.native_handle(), nullptr, nullptr,
                                 SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd) {
@@ -127,10 +129,11 @@ void Server::accept_burst(Listener& listener) {
       return;
     } else if (errno != ECONNABORTED && errno != EINTR) {
       hooks_.trouble(std::string("accept a connection: ") + std::strerror(errno));
-      listener.starved = true;
+      listener.pause_for = kAcceptPause;
       return;
     }
   }
+  if (counts_.turned_away != turned_away) listener.pause_for = limits::kFloodPause;
 }
 
 bool Server::has_room(Socket kind, std::uint32_t uid, bool listed) const {
@@ -147,32 +150,95 @@ bool Server::has_room(Socket kind, std::uint32_t uid, bool listed) const {
 
 void Server::admit(Listener& listener, peers::OwnedFd fd) {
   // Before /proc is read for it: the cheapest bound on what one uid can cost us.
-  const auto uid = peer_uid(fd.get());
-  if (!uid) return;
-  if (!has_room(listener.kind, *uid, true)) return turn_away(std::move(fd), overloaded());
-  auto process = census_.admit(fd.get(), listener.queue_was_empty);
+  const auto peer = peer_of(fd.get());
+  if (!peer) return;
+  Arrival arrival{std::move(fd), listener.kind, listener.queue_was_empty, peer->uid};
+  if (!has_room(listener.kind, peer->uid, true)) return turn_away(std::move(arrival.fd));
+  peers::ProcessFacts facts;
+  facts.pid = peer->pid;
+  facts.uid = peer->uid;
+  if (listener.kind == Socket::admin || hooks_.is_listed(facts))
+    return identify(std::move(arrival));
+  arrival.paced = true;
+  const auto wait = pace_.take(peer->uid, Clock::now());
+  if (wait && *wait == Clock::duration::zero()) return identify(std::move(arrival));
+  // Ahead of its pace. Its unit may yet be an agent's, which then does not wait for its uid's sake.
+  if (hooks_.units_matter()) facts.unit = peers::unit_of(peer->pid);
+  if (!facts.unit.name.empty() && hooks_.is_listed(facts)) {
+    if (wait) pace_.give_back(peer->uid);
+    arrival.paced = false;
+    return identify(std::move(arrival));
+  }
+  if (!wait || !has_room(listener.kind, peer->uid, false)) return turn_away(std::move(arrival.fd));
+  hold(peer->uid);
+  ++refusing_;
+  asio::co_spawn(io_, identify_later(std::move(arrival), *wait),
+                 [this, uid = peer->uid](std::exception_ptr failure) {
+                   if (failure) hooks_.trouble("admitting a peer ended by an exception");
+                   --refusing_;
+                 });
+}
+
+awaitable<void> Server::identify_later(Arrival arrival, Clock::duration wait) {
+  asio::steady_timer turn(io_, wait);
+  boost::system::error_code ignored;
+  co_await turn.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  release(arrival.uid);
+  if (!stopping_) identify(std::move(arrival));
+}
+
+awaitable<void> Server::strangers_turn(std::uint32_t uid) {
+  const auto wait = pace_.queue(uid, Clock::now());
+  if (wait == Clock::duration::zero()) co_return;
+  asio::steady_timer turn(io_, wait);
+  boost::system::error_code ignored;
+  co_await turn.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+void Server::identify(Arrival arrival) {
+  auto process = census_.admit(arrival.fd.get(), arrival.queue_was_empty);
   if (!process) {
     ++refusing_;
-    asio::co_spawn(io_, refuse_peer(std::move(fd), process.error(), *uid),
+    asio::co_spawn(io_, refuse_peer(std::move(arrival.fd), process.error(), arrival.uid),
                    [this](std::exception_ptr failure) {
                      if (failure) hooks_.trouble("refusing a peer ended by an exception");
                      --refusing_;
                    });
     return;
   }
-  const bool listed = listener.kind == Socket::admin || hooks_.is_listed((*process)->facts());
-  if (!has_room(listener.kind, *uid, listed)) return turn_away(std::move(fd), overloaded());
-  auto stream = peers::Stream::open(io_, std::move(fd), std::move(*process));
+  const bool listed = arrival.socket == Socket::admin || hooks_.is_listed((*process)->facts());
+  if (listed && arrival.paced) pace_.give_back(arrival.uid);
+  if (!has_room(arrival.socket, arrival.uid, listed)) return turn_away(std::move(arrival.fd));
+  auto stream = peers::Stream::open(io_, std::move(arrival.fd), std::move(*process));
   if (!stream) return hooks_.trouble(stream.error().what);
-  start(std::make_shared<Connection>(*this, std::move(*stream), listener.kind, listed));
+  start(std::make_shared<Connection>(*this, std::move(*stream), arrival.socket, listed));
+}
+
+void Server::hold(std::uint32_t uid) {
+  ++counts_.connections;
+  ++per_uid_[uid];
+  ++strangers_;
+}
+
+void Server::release(std::uint32_t uid) {
+  --counts_.connections;
+  --strangers_;
+  const auto found = per_uid_.find(uid);
+  if (--found->second == 0) per_uid_.erase(found);
 }
 
 awaitable<void> Server::refuse_peer(peers::OwnedFd fd, peers::Refusal why, std::uint32_t uid) {
-  turn_away(std::move(fd), co_await hooks_.refused(std::move(why), uid, new_correlation_id()));
+  answer_and_close(std::move(fd),
+                   co_await hooks_.refused(std::move(why), uid, new_correlation_id()));
 }
 
-void Server::turn_away(peers::OwnedFd fd, const Response& response) {
+// One that floods gets no answer: writing and keeping 503s open would be a cost of its own.
+void Server::turn_away(peers::OwnedFd fd) {
   ++counts_.turned_away;
+  if (lingering_.size() < kMaxLingering) answer_and_close(std::move(fd), overloaded());
+}
+
+void Server::answer_and_close(peers::OwnedFd fd, const Response& response) {
   std::string bytes;
   write_response(response, false, bytes);
   // An answer of some hundred bytes fits the empty buffer of a new connection, or is not sent.
@@ -211,6 +277,7 @@ void Server::forget(Connection& connection) {
 
 void Server::sweep() {
   const auto now = Clock::now();
+  pace_.sweep(now);
   for (const auto& connection : connections_)
     if (connection->overdue(now)) connection->close();
   while (!lingering_.empty() && lingering_.front().until <= now) lingering_.pop_front();

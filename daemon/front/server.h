@@ -19,6 +19,7 @@
 
 #include "daemon/front/http.h"
 #include "daemon/front/limits.h"
+#include "daemon/front/stranger_pace.h"
 #include "daemon/peers/census.h"
 #include "daemon/peers/stream.h"
 
@@ -36,8 +37,10 @@ struct Exchange {
 // What the server asks of the rest of the program. All run on the I/O thread.
 struct Hooks {
   std::function<boost::asio::awaitable<Response>(Exchange)> handle;
-  // May this process be a listed agent? Cheap; decides which limits hold.
+  // May this process be a listed agent? Cheap: looks at uid and unit alone; decides which limits
+  // hold, never what is granted.
   std::function<bool(const peers::ProcessFacts&)> is_listed;
+  std::function<bool()> units_matter;  // whether is_listed() ever looks at the unit
   // A connection or message was refused: for the audit, with the answer to send.
   std::function<boost::asio::awaitable<Response>(peers::Refusal, std::uint32_t uid,
                                                  std::string correlation_id)>
@@ -81,11 +84,26 @@ class Server {
 
   boost::asio::awaitable<void> accept_loop(std::shared_ptr<Listener> listener);
   void accept_burst(Listener& listener);
+  // A connection that was accepted, and what only that moment could tell of it.
+  struct Arrival {
+    peers::OwnedFd fd;
+    Socket socket;
+    std::optional<peers::BootMoment> queue_was_empty;
+    std::uint32_t uid = 0;
+    bool paced = false;  // it took a turn of the strangers'
+  };
   void admit(Listener& listener, peers::OwnedFd fd);
+  void identify(Arrival arrival);
+  boost::asio::awaitable<void> identify_later(Arrival arrival, StrangerPace::Clock::duration wait);
+  // Waits for the turn of a stranger's request.
+  boost::asio::awaitable<void> strangers_turn(std::uint32_t uid);
+  void hold(std::uint32_t uid);
+  void release(std::uint32_t uid);
   bool has_room(Socket kind, std::uint32_t uid, bool listed) const;
   boost::asio::awaitable<void> refuse_peer(peers::OwnedFd fd, peers::Refusal why,
                                            std::uint32_t uid);
-  void turn_away(peers::OwnedFd fd, const Response& response);
+  void turn_away(peers::OwnedFd fd);  // over a limit
+  void answer_and_close(peers::OwnedFd fd, const Response& response);
   // Says no more, and stays open for a while: closed with unread bytes, the answer would be lost.
   void linger(peers::OwnedFd fd);
   void start(std::shared_ptr<Connection> connection);
@@ -101,7 +119,8 @@ class Server {
   std::list<Lingering> lingering_;  // answered and half closed; the client may still be writing
   std::unordered_map<std::uint32_t, std::size_t> per_uid_;
   std::size_t strangers_ = 0;
-  std::size_t refusing_ = 0;  // refusals that are being recorded
+  StrangerPace pace_;
+  std::size_t refusing_ = 0;  // refusals that are being recorded, and strangers that wait
   Counts counts_;
   bool stopping_ = false;
   std::vector<std::uint8_t> scratch_;  // where every connection reads; used between two awaits only

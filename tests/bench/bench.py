@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "scenarios"))
 from harness import AUDIENCE, BUILD, PYTHON, Badged, SimulatedTpm, as_uid, record, wait_for  # noqa: E402
 
-UID, STRICT_UID = 61001, 61002
+UID, STRICT_UID, STRANGER = 61001, 61002, 61003
 RATES = "".join(f'''
 [limits.{tier}]
 tokens_per_second = 1000000
@@ -151,6 +151,29 @@ def bench_memory(bench, badged):
         held.wait()
 
 
+def bench_flood(bench, badged):
+    """A listed caller beside 10,000 idle connections and a stranger's 100 hostile ones."""
+    hostile = ROOT / "tests" / "scenarios" / "hostile_process.py"
+    median = lambda: statistics.median(  # noqa: E731
+        bench.load(badged.agent_socket, "token", 1)["p99_us"] for _ in range(bench.turns))
+    alone = median()
+    held = subprocess.Popen([*as_uid(UID), BUILD / "bench_load", "--socket", badged.agent_socket,
+                             "--idle", "10000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        held.stdout.readline()
+        flood = subprocess.Popen([*as_uid(STRANGER), PYTHON, hostile, badged.agent_socket,
+                                  "garbage", "100"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            flood.stdout.readline()
+            bench.note("p99 beside 10,000 idle, 100 hostile", median(), "us", alone, "us alone")
+        finally:
+            flood.stdin.close()
+            flood.wait()
+    finally:
+        held.stdin.close()
+        held.wait()
+
+
 def bench_start(bench):
     with Badged(records=RECORDS, config=RATES) as badged:
         times = []
@@ -187,7 +210,7 @@ def bench_exit(bench, badged):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    names = ["http", "new", "proof", "tpm", "peers", "memory", "start", "exit"]
+    names = ["http", "new", "proof", "tpm", "peers", "memory", "flood", "start", "exit"]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--turns", type=int, default=3)
@@ -217,6 +240,9 @@ def main():
             if "memory" in wanted:
                 with Badged(records=RECORDS, config=RATES) as badged:
                     bench_memory(bench, badged)
+            if "flood" in wanted:
+                with Badged(records=RECORDS, config=RATES) as badged:
+                    bench_flood(bench, badged)
             if "start" in wanted:
                 bench_start(bench)
         finally:

@@ -34,7 +34,7 @@ struct World {
                         response.body = "{}";
                         co_return response;
                       },
-                      [](const peers::ProcessFacts&) { return true; },
+                      [](const peers::ProcessFacts&) { return true; }, [] { return false; },
                       [](peers::Refusal, std::uint32_t, std::string) -> asio::awaitable<Response> {
                         co_return Response{};
                       },
