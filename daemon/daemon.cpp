@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 
 #include "attest/jose/jws.h"
 #include "daemon/agents/report.h"
@@ -161,6 +162,12 @@ int Daemon::run() {
   asio::co_spawn(io_, start(), keep);
   io_.run();
   if (failure_) std::rethrow_exception(failure_);
+  if (store_->check_deadline()) {
+    // Its thread cannot be joined. All that must be kept is on disk, and keys in locked memory go
+    // with the process.
+    log(Level::error, "stopped while the key store hangs");
+    std::_Exit(0);
+  }
   return 0;
 }
 
@@ -233,16 +240,18 @@ void Daemon::open_sockets() {
 
 awaitable<void> Daemon::tick_loop() {
   boost::system::error_code error;
-  while (!stopping_) {
+  // While it stops, too: what waits for a TPM that hangs must be answered.
+  while (!error) {
     ticker_.expires_after(1s);
     co_await ticker_.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    if (!stopping_) tick();
+    if (!error) tick();
   }
 }
 
 void Daemon::tick() {
-  // A command to the TPM cannot be interrupted. One that hangs for good is systemd's to end: its
-  // watchdog then misses us and starts badged anew.
+  store_->check_deadline();
+  // What hangs in upkeep in spite of that is systemd's to end: its watchdog then misses us and
+  // starts badged anew.
   if (std::chrono::steady_clock::now() - last_upkeep_ < kStuck) manager_.alive();
   server_->sweep();
   sessions_->sweep();

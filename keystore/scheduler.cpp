@@ -3,7 +3,10 @@
 #include <openssl/crypto.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <csignal>
+#include <iterator>
+#include <vector>
 
 #include "keystore/limits.h"
 
@@ -40,6 +43,7 @@ Scheduler::~Scheduler() {
 Result<void> Scheduler::submit(Caller caller, Job job) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return stopping();
+  if (given_up_) return *given_up_;
   const std::size_t room =
       caller == kOwnWork ? limits::kQueue : limits::kQueue - limits::kQueueReserved;
   const auto own = queues_.find(caller);
@@ -100,25 +104,62 @@ Scheduler::Job Scheduler::next() {
   return job;
 }
 
+void Scheduler::begin(std::shared_ptr<Job> job) {
+  busy_since_ = std::chrono::steady_clock::now();
+  running_ = std::move(job);
+}
+
+void Scheduler::end() {
+  busy_since_.reset();
+  running_.reset();
+  given_up_.reset();
+}
+
 void Scheduler::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     if (Job job = next()) {
+      auto running = std::make_shared<Job>(std::move(job));
+      begin(running);
       lock.unlock();
-      job(nullptr);
-      job = nullptr;  // what it captured goes before we lock again
+      (*running)(nullptr);
+      lock.lock();
+      end();
+      lock.unlock();
+      running.reset();  // what it captured goes while we hold no lock
       lock.lock();
       continue;
     }
     if (std::chrono::steady_clock::now() >= idle_at_) {
+      begin(nullptr);
       lock.unlock();
       const Duration wait = idle_();
       lock.lock();
+      end();
       idle_after(wait);
       continue;
     }
     wake_.wait_until(lock, idle_at_);
   }
+}
+
+bool Scheduler::give_up_after(Duration limit, const Error& reason) {
+  std::shared_ptr<Job> running;
+  std::vector<Job> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!busy_since_ || std::chrono::steady_clock::now() - *busy_since_ < limit) return false;
+    given_up_ = reason;
+    running = running_;
+    for (auto& [caller, queue] : queues_)
+      std::move(queue.begin(), queue.end(), std::back_inserter(waiting));
+    queues_.clear();
+    turns_.clear();
+    queued_ = 0;
+  }
+  if (running) (*running)(&reason);
+  for (const auto& job : waiting) job(&reason);
+  return true;
 }
 
 void Scheduler::cancel_all() {

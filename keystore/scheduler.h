@@ -2,16 +2,21 @@
 //
 // Jobs run one at a time on the scheduler's thread: first urgent ones, then one job of each caller
 // in turn, so that a caller who floods delays another by at most one job per caller. A Job is
-// called exactly once: with nullptr to do its work, or with the reason when the scheduler stops
-// first. Jobs must not throw. All members may be called from any thread unless said otherwise.
+// called with nullptr to do its work, or with the reason when the scheduler stops or gives it up
+// first; given up while it works it is called with the reason meanwhile, from another thread, and
+// what its work then brings is nobody's. Jobs must not throw. All members may be called from any
+// thread unless said otherwise.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "keystore/result.h"
@@ -44,13 +49,20 @@ class Scheduler {
   // On the scheduler's thread only: runs `idle` after this time instead of what it last returned.
   void idle_after(Duration time);
 
+  // When the thread has been busy with one thing for `limit`: calls that job and all that is queued
+  // with `reason`, refuses new work with it until the thread is free, and returns true. Not from
+  // the scheduler's thread.
+  bool give_up_after(Duration limit, const Error& reason);
+
   // Refuses new work, ends the running job's pauses, joins, cancels what is queued. Idempotent; not
   // from the scheduler's thread.
   void stop();
 
  private:
   void run();
-  Job next();  // mutex_ held; an empty Job when there is none
+  Job next();                            // mutex_ held; an empty Job when there is none
+  void begin(std::shared_ptr<Job> job);  // mutex_ held; null: idle()
+  void end();                            // mutex_ held
   void cancel_all();
 
   std::function<Duration()> idle_;
@@ -62,14 +74,28 @@ class Scheduler {
   std::map<Caller, std::deque<Job>> queues_;
   std::deque<Caller> turns_;  // each caller with a queue once, next first
   std::size_t queued_ = 0;    // without urgent jobs
-  std::thread thread_;        // last: starts when all else exists
+  std::optional<std::chrono::steady_clock::time_point> busy_since_;
+  std::shared_ptr<Job> running_;
+  std::optional<Error> given_up_;  // why new work is refused while the thread hangs
+  std::thread thread_;             // last: starts when all else exists
 };
 
-// Queues `work` (Result<T>()) and gives `done` its result, or the reason why it did not run.
+// Queues `work` (Result<T>()) and gives `done` its result, or the reason why it did not run or was
+// given up: one of them. A result that comes after that goes to `discard`, on the scheduler's
+// thread.
 template <class T, class Work>
-void enqueue(Scheduler& scheduler, Caller caller, Sink<T> done, Work work) {
-  auto job = [done, work = std::move(work)](const Error* cancelled) {
-    done(cancelled != nullptr ? Result<T>(*cancelled) : work());
+void enqueue(Scheduler& scheduler, Caller caller, Sink<T> done, Work work,
+             std::function<void(const T&)> discard = {}) {
+  auto answered = std::make_shared<std::atomic<bool>>(false);
+  auto job = [done, work = std::move(work), answered = std::move(answered),
+              discard = std::move(discard)](const Error* reason) {
+    if (reason != nullptr) {
+      if (!answered->exchange(true)) done(*reason);
+      return;
+    }
+    auto result = work();
+    if (!answered->exchange(true)) return done(std::move(result));
+    if (result && discard) discard(*result);
   };
   if (auto queued = scheduler.submit(caller, std::move(job)); !queued) done(queued.error());
 }

@@ -18,6 +18,8 @@ const char* to_string(Condition condition) {
       return "replaced";
     case Condition::failed:
       return "failed";
+    case Condition::hanging:
+      return "hanging";
   }
   return "unknown";
 }

@@ -1,11 +1,11 @@
 // The store of keys that never leave it: one interface, two real stores (TPM, software).
 //
 // A store owns one thread; every operation is queued to it and ends by calling its sink exactly
-// once, ON THE STORE'S THREAD, or inline on the caller's when the queue refuses it. Sinks must be
-// quick and must not call back into the store. All members may be called from any thread. The queue
-// is bounded and fair per caller (round-robin between uids): a full queue answers Errc::busy at
-// once. Errors of the device are Errc::unavailable or Errc::changed, with the state's message and
-// hint.
+// once: on the store's thread, inline on the caller's when the queue refuses it, or on that of
+// check_deadline(). Sinks must be quick and must not call back into the store. All members may be
+// called from any thread. The queue is bounded and fair per caller (round-robin between uids): a
+// full queue answers Errc::busy at once. Errors of the device are Errc::unavailable or
+// Errc::changed, with the state's message and hint.
 #pragma once
 
 #include <functional>
@@ -27,6 +27,7 @@ enum class Condition {
   lockout,        // dictionary-attack lockout; needs the admin or time
   replaced,       // SRK or EK is not the one recorded at provisioning: re-enrol, never new keys
   failed,         // TPM failure mode, or answers that make no sense
+  hanging,        // a command has had no answer for limits::kHang; ends with that answer
 };
 const char* to_string(Condition condition);  // "ready", "starting", "missing", "no-permission", ...
 
@@ -91,8 +92,14 @@ class Store {
   virtual void seal(ByteView secret, Sink<Bytes> done) = 0;
   virtual void unseal(ByteView blob, Sink<Bytes> done) = 0;
 
-  // Called on the store's thread with the state at that time, and then at each change. Set once,
-  // before any other call.
+  // A command to a device cannot be interrupted. Once one has run for limits::kHang this answers
+  // for it and for all that is queued with Errc::unavailable, and until it ends everything is
+  // refused so at once; what it then brings is nobody's, and a key is destroyed. Call each second.
+  // True while the store hangs: its destructor would wait for that command.
+  virtual bool check_deadline() = 0;
+
+  // Called on the store's thread, or on that of check_deadline(), with the state at that time, and
+  // then at each change. Set once, before any other call.
   virtual void on_state(std::function<void(const StoreState&)> changed) = 0;
 };
 

@@ -181,6 +181,8 @@ class SoftwareStore final : public Store {
     });
   }
 
+  bool check_deadline() override { return false; }  // nothing here waits for a device
+
   void on_state(std::function<void(const StoreState&)> changed) override {
     state_.listen(std::move(changed));
     scheduler_.submit_urgent([this](const Error* cancelled) {

@@ -72,16 +72,13 @@ class TpmStore final : public Store {
   }
 
   void create_key(Caller caller, Sink<StoredKey> done) override {
-    submit<StoredKey>(caller, std::move(done), [this](Machine& machine) { return make(machine); });
+    submit<StoredKey>(
+        caller, std::move(done), [this](Machine& machine) { return make(machine); },
+        [this](const StoredKey& late) { drop(late.id); });
   }
 
   void destroy(KeyId key, std::function<void()> flushed) override {
-    std::shared_ptr<Key> gone;
-    {
-      const std::lock_guard lock(mutex_);
-      const auto place = keys_.find(key);
-      if (place != keys_.end()) gone = std::move(keys_.extract(place).mapped());
-    }
+    auto gone = take(key);
     // Also when cancelled: the thread is joined by then, and a slot may still hold the key.
     scheduler_.submit_urgent([this, gone, flushed](const Error*) {
       if (gone && machine_) machine_->objects().drop(*gone);
@@ -109,6 +106,17 @@ class TpmStore final : public Store {
                   });
   }
 
+  bool check_deadline() override {
+    const Error reason =
+        fail(Errc::unavailable, "use the TPM: it has not answered a command for 10 seconds",
+             "if this lasts, look at the kernel's log for the TPM driver, and restart the host");
+    static_assert(limits::kHang == std::chrono::seconds(10));
+    const bool was_ready = state_.ready();
+    if (!scheduler_.give_up_after(limits::kHang, reason)) return false;
+    if (was_ready) state_.set({Condition::hanging, reason.what, reason.hint});
+    return true;
+  }
+
   void on_state(std::function<void(const StoreState&)> changed) override {
     state_.listen(std::move(changed));
     scheduler_.submit_urgent([this](const Error* cancelled) {
@@ -131,10 +139,22 @@ class TpmStore final : public Store {
   // `work` takes the Machine and returns an Outcome<T>. While the TPM is away the answer comes at
   // once.
   template <class T, class Work>
-  void submit(Caller caller, Sink<T> done, Work work) {
+  void submit(Caller caller, Sink<T> done, Work work, std::function<void(const T&)> discard = {}) {
     if (!state_.ready()) return done(not_ready());
-    enqueue<T>(scheduler_, caller, std::move(done),
-               [this, work = std::move(work)] { return perform<T>(work); });
+    enqueue<T>(
+        scheduler_, caller, std::move(done),
+        [this, work = std::move(work)] {
+          auto result = perform<T>(work);
+          settle();
+          return result;
+        },
+        std::move(discard));
+  }
+
+  std::shared_ptr<Key> take(KeyId id) {
+    const std::lock_guard lock(mutex_);
+    const auto place = keys_.find(id);
+    return place == keys_.end() ? nullptr : std::move(keys_.extract(place).mapped());
   }
 
   // The scheduler's thread, from here to the end of the class.
@@ -153,6 +173,17 @@ class TpmStore final : public Store {
       if (!connection_is_gone(fault.kind) || attempt == 2) return fault.error;
       connect();
     }
+  }
+
+  // The answer has come after all.
+  void settle() {
+    if (machine_ && state_.get().condition == Condition::hanging)
+      state_.set({Condition::ready, {}, {}});
+  }
+
+  void drop(KeyId id) {
+    const auto gone = take(id);
+    if (gone && machine_) machine_->objects().drop(*gone);
   }
 
   // Draws the consequences of a fault, before anybody hears of it.

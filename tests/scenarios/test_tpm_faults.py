@@ -154,6 +154,48 @@ class Away(Case):
         self.good(high.token(FRESH))
 
 
+    def test_hanging_in_a_command_it_is_answered_for_and_comes_back(self):
+        low, high, other = self.agent(LOW), self.agent(HIGH), self.agent(HIGH)
+        self.good(low.token())
+        held = self.good(high.token())
+        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
+        try:
+            answers = []
+            waiting = [threading.Thread(target=lambda ask=ask: answers.append(ask())) for ask in
+                       (lambda: high.token(FRESH), lambda: other.token())]
+            for each in waiting:
+                each.start()
+            for each in waiting:  # they end though the TPM says nothing
+                each.join(DEADLINE)
+            for answer in answers:
+                self.unavailable(answer)
+            self.assertEqual(len(answers), 2)
+            state = self.becomes("hanging")
+            self.assertTrue(state["message"] and state["hint"])
+            self.unavailable(high.proof(held))
+            self.good(low.token(FRESH))
+            self.assertEqual(self.badged.ctl("doctor").returncode, 1)
+        finally:
+            os.kill(self.badged.tpm.pid, signal.SIGCONT)
+        self.becomes("ready")
+        self.assertEqual(high.proof(held)[0], 200)
+        # The key that was made too late for anybody is gone: there is room for as many as before.
+        for _ in range(4):
+            self.good(self.agent(HIGH).token())
+        self.good(other.token())
+
+    def test_hanging_it_does_not_keep_badged_from_stopping_in_order(self):
+        high = self.agent(HIGH)
+        self.good(high.token())
+        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
+        try:
+            self.badged.process.terminate()
+            self.assertEqual(self.badged.process.wait(DEADLINE), 0)
+        finally:
+            os.kill(self.badged.tpm.pid, signal.SIGCONT)
+        self.assertEqual([line["kind"] for line in self.badged.audit()][-1], "stop")
+
+
 class Another(Case):
     def test_cleared_it_is_replaced_and_no_new_keys_are_made(self):
         kids, token = self.kids(), self.good(self.agent(HIGH).token())
