@@ -109,6 +109,7 @@ Daemon::Daemon(config::Config config)
                                      agents::kMaxDuration};
   issuing_keys_ = std::make_unique<tokens::IssuingKeys>(
       io_, *store_, config_.state_dir + "/keys/issuing.json", schedule);
+  memory_signing_ = std::make_unique<tokens::MemorySigning>(io_);
   publisher_ =
       std::make_unique<tokens::Publisher>(host_of(config_), config_.state_dir + "/publish");
   sessions_ = std::make_unique<tokens::Sessions>(
@@ -127,6 +128,7 @@ Daemon::Daemon(config::Config config)
                                     *admissions_,
                                     *sessions_,
                                     *issuing_keys_,
+                                    *memory_signing_,
                                     *publisher_,
                                     *epochs_,
                                     *log_,

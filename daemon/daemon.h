@@ -26,6 +26,7 @@
 #include "daemon/manager.h"
 #include "daemon/peers/census.h"
 #include "daemon/tokens/issuing_keys.h"
+#include "daemon/tokens/memory_signing.h"
 #include "daemon/tokens/publish.h"
 #include "daemon/tokens/sessions.h"
 #include "keystore/store.h"
@@ -76,6 +77,7 @@ class Daemon {
   std::unique_ptr<calls::Admissions> admissions_;
   std::unique_ptr<tokens::Epochs> epochs_;
   std::unique_ptr<tokens::IssuingKeys> issuing_keys_;
+  std::unique_ptr<tokens::MemorySigning> memory_signing_;
   std::unique_ptr<tokens::Publisher> publisher_;
   std::unique_ptr<tokens::Sessions> sessions_;
   std::unique_ptr<calls::Service> service_;

@@ -8,6 +8,7 @@
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
 
+#include <atomic>
 #include <cstring>
 
 #include "keystore/random.h"
@@ -145,18 +146,31 @@ std::size_t locked_memory_used() {
 struct MemoryKey::State {
   SecureScalar scalar;
   PublicKey public_key;
-  // What signing needs, about 2.7 kB: made at the first signature, dropped by rest().
+  // What signing needs, about 2.7 kB: made at the first signature, dropped by rest(). The contexts
+  // are of one thread each, the key is shared: OpenSSL counts and locks it.
   Pkey pkey;
   PkeyContext context;
+  PkeyContext lent_context;
+  std::atomic<int> lent{0};
 
+  // Of the owner's thread.
   bool prepare() {
-    if (context) return true;
-    pkey = make_pkey(scalar.get(), public_key);
-    if (!pkey) return false;
-    PkeyContext fresh(EVP_PKEY_CTX_new_from_pkey(nullptr, pkey.get(), nullptr));
-    if (!fresh || EVP_PKEY_sign_init(fresh.get()) != 1) return false;
-    context = std::move(fresh);
-    return true;
+    if (!pkey) pkey = make_pkey(scalar.get(), public_key);
+    return pkey != nullptr;
+  }
+
+  Result<Signature> sign_in(PkeyContext& place, const Digest& digest) {
+    if (!place) {
+      PkeyContext fresh(EVP_PKEY_CTX_new_from_pkey(nullptr, pkey.get(), nullptr));
+      if (!fresh || EVP_PKEY_sign_init(fresh.get()) != 1)
+        return library_failed("prepare a key for signing");
+      place = std::move(fresh);
+    }
+    std::array<std::uint8_t, 80> der;  // at most 72 bytes on P-256
+    std::size_t size = der.size();
+    if (EVP_PKEY_sign(place.get(), der.data(), &size, digest.data(), digest.size()) != 1)
+      return library_failed("sign with a memory key");
+    return fixed_signature(der.data());
   }
 };
 
@@ -205,16 +219,37 @@ const PublicKey& MemoryKey::public_key() const {
 
 Result<Signature> MemoryKey::sign(const Digest& digest) const {
   if (!state_->prepare()) return library_failed("prepare a key for signing");
-  std::array<std::uint8_t, 80> der;  // at most 72 bytes on P-256
-  std::size_t size = der.size();
-  if (EVP_PKEY_sign(state_->context.get(), der.data(), &size, digest.data(), digest.size()) != 1)
-    return library_failed("sign with a memory key");
-  return fixed_signature(der.data());
+  return state_->sign_in(state_->context, digest);
+}
+
+Result<MemoryKey::Lent> MemoryKey::lend() const {
+  if (!state_->prepare()) return library_failed("prepare a key for signing");
+  return Lent(state_);
 }
 
 void MemoryKey::rest() const {
+  if (state_->lent != 0) return;
   state_->context.reset();
+  state_->lent_context.reset();
   state_->pkey.reset();
+}
+
+MemoryKey::Lent::Lent(std::shared_ptr<State> state) : state_(std::move(state)) {
+  ++state_->lent;
+}
+
+MemoryKey::Lent& MemoryKey::Lent::operator=(Lent&& other) noexcept {
+  const Lent old(std::move(*this));
+  state_ = std::move(other.state_);
+  return *this;
+}
+
+MemoryKey::Lent::~Lent() {
+  if (state_) --state_->lent;
+}
+
+Result<Signature> MemoryKey::Lent::sign(const Digest& digest) const {
+  return state_->sign_in(state_->lent_context, digest);
 }
 
 Result<std::unique_ptr<MemoryKey::Scalar>> MemoryKey::export_scalar() const {

@@ -33,8 +33,12 @@ class MemoryKey {
   // About 21 us. The first signature after rest() costs about as much again: it makes what signing
   // needs, 2.7 kB of ordinary memory that holds no private scalar outside the locked heap.
   Result<Signature> sign(const Digest& digest) const;
-  // Drops that memory; an idle key then costs about 200 bytes. For keys that have not signed
-  // lately.
+  // The key for one signature on another thread, while this one goes on using and may destroy it:
+  // the scalar lives as long as the last of them.
+  class Lent;
+  Result<Lent> lend() const;
+  // Drops that memory, unless the key is lent; an idle key then costs about 200 bytes. For keys
+  // that have not signed lately.
   void rest() const;
   // The scalar, for sealing only: 32 bytes in a buffer that wipes itself.
   struct Scalar;
@@ -43,7 +47,23 @@ class MemoryKey {
  private:
   struct State;
   explicit MemoryKey(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
+};
+
+// Move-only. All lent keys are used on one thread.
+class MemoryKey::Lent {
+ public:
+  Lent() = default;
+  Lent(Lent&&) noexcept = default;
+  Lent& operator=(Lent&& other) noexcept;
+  ~Lent();
+
+  Result<Signature> sign(const Digest& digest) const;
+
+ private:
+  friend class MemoryKey;
+  explicit Lent(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
 };
 
 struct MemoryKey::Scalar {

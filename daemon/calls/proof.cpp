@@ -83,7 +83,8 @@ std::variant<std::string, Refusal> check(Service& service, const agents::Record&
 
 awaitable<Result<Signature>> sign(Service& service, tokens::Session& session, const Digest& digest,
                                   keystore::Caller caller) {
-  if (session.memory_key() != nullptr) co_return session.sign(digest);
+  if (const auto* key = session.key_to_sign_with())
+    co_return co_await service.memory_signing.sign(*key, digest);
   co_return co_await tokens::await_signature(service.io, service.store, session.stored_key()->id,
                                              digest, caller);
 }

@@ -18,6 +18,7 @@
 #include "daemon/front/server.h"
 #include "daemon/tokens/epochs.h"
 #include "daemon/tokens/issuing_keys.h"
+#include "daemon/tokens/memory_signing.h"
 #include "daemon/tokens/mint.h"
 #include "daemon/tokens/publish.h"
 #include "daemon/tokens/sessions.h"
@@ -46,6 +47,7 @@ struct Service {
   Admissions& admissions;
   tokens::Sessions& sessions;
   tokens::IssuingKeys& issuing_keys;
+  tokens::MemorySigning& memory_signing;
   tokens::Publisher& publisher;
   tokens::Epochs& epochs;
   audit::Log& log;

@@ -91,7 +91,8 @@ Result<Signer> signer_for(Service& service, keystore::Custody custody, std::int6
 
 awaitable<Result<Signature>> sign(Service& service, const Signer& signer, const Digest& digest,
                                   keystore::Caller caller) {
-  if (signer.memory != nullptr) co_return signer.memory->key.sign(digest);
+  if (signer.memory != nullptr)
+    co_return co_await service.memory_signing.sign(signer.memory->key, digest);
   co_return co_await tokens::await_signature(service.io, service.store, signer.stored->id, digest,
                                              caller);
 }

@@ -46,11 +46,9 @@ void Session::end() {
   key_ = keystore::StoredKey{};
 }
 
-Result<Signature> Session::sign(const Digest& digest) {
-  const auto* key = memory_key();
-  if (key == nullptr) return fail(Errc::internal, "sign a proof: the session's key is elsewhere");
+const keystore::MemoryKey* Session::key_to_sign_with() {
   signed_lately_ = true;
-  return key->sign(digest);
+  return memory_key();
 }
 
 void Session::rest_if_idle() {

@@ -67,8 +67,9 @@ class Session {
   const keystore::MemoryKey* memory_key() const { return std::get_if<keystore::MemoryKey>(&key_); }
   const keystore::StoredKey* stored_key() const { return std::get_if<keystore::StoredKey>(&key_); }
 
-  // By the memory key; about 21 us, twice that for the first after a rest.
-  Result<Signature> sign(const Digest& digest);
+  // The memory key, kept ready for the signature that follows; null where the key is the store's or
+  // the session has ended.
+  const keystore::MemoryKey* key_to_sign_with();
   // Gives back what a key needs to sign quickly (2.7 kB) unless it signed since the last call.
   void rest_if_idle();
 

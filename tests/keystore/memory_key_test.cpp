@@ -3,8 +3,12 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <deque>
+#include <mutex>
+#include <optional>
 #include <set>
 
+#include "keystore/memory_signer.h"
 #include "keystore/random.h"
 #include "keystore/sha256.h"
 #include "tests/keystore/result_printer.h"
@@ -100,6 +104,48 @@ TEST_CASE("says exhausted when the locked heap is full, and works when there is 
   CHECK_FALSE(keys.back().sign(digest_of(1)));  // never in unlocked memory
   keys.clear();
   CHECK(MemoryKey::generate().value().sign(digest_of(1)));
+}
+
+TEST_CASE("wipes a lent key when the last of its users is done, not before", "[memory]") {
+  const std::size_t before = locked_memory_used();
+  std::optional<MemoryKey> key = MemoryKey::generate().value();
+  const PublicKey public_key = key->public_key();
+  std::optional<MemoryKey::Lent> lent = key->lend().value();
+  key->rest();  // does nothing to a key that is lent
+  key.reset();
+  CHECK(locked_memory_used() > before);
+  CHECK(verifies(public_key, digest_of(1), lent->sign(digest_of(1)).value()));
+  lent.reset();
+  CHECK(locked_memory_used() == before);
+}
+
+TEST_CASE("signs on a thread of its own while the owner signs, rests and destroys", "[memory]") {
+  std::mutex mutex;
+  std::deque<std::function<void()>> posted;
+  int good = 0;
+  int answered = 0;
+  constexpr int kKeys = 20, kEach = 50;
+  {
+    MemorySigner signer([&](std::function<void()> work) {
+      const std::lock_guard lock(mutex);
+      posted.push_back(std::move(work));
+    });
+    for (int i = 0; i < kKeys; ++i) {
+      std::optional<MemoryKey> key = MemoryKey::generate().value();
+      for (int j = 0; j < kEach; ++j) {
+        const Digest digest = digest_of(j);
+        signer.sign(*key, digest, [&, digest, who = key->public_key()](Result<Signature> made) {
+          ++answered;
+          good += made && verifies(who, digest, *made);
+        });
+        if (j % 7 == 0) CHECK(key->sign(digest));
+        if (j % 11 == 0) key->rest();
+      }
+    }
+  }
+  for (const auto& work : posted) work();
+  CHECK(answered == kKeys * kEach);
+  CHECK(good == answered);
 }
 
 TEST_CASE("moves a memory key without a second copy", "[memory]") {

@@ -1,0 +1,31 @@
+// Signatures by keys in locked memory, awaited on the I/O thread: made there while one request is
+// alone, on a thread beside it when several are ready at once.
+//
+// Alone, a hop to another thread would cost a request more than it saves; together, the I/O thread
+// reads and writes while the other signs.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "keystore/memory_signer.h"
+
+namespace badged::tokens {
+
+class MemorySigning {
+ public:
+  explicit MemorySigning(boost::asio::io_context& io);
+
+  // `key` may be destroyed while this waits.
+  boost::asio::awaitable<Result<Signature>> sign(const keystore::MemoryKey& key, Digest digest);
+
+ private:
+  // Whether another signature was asked for since the loop last came round.
+  bool crowded();
+
+  boost::asio::io_context& io_;
+  bool counting_ = false;
+  keystore::MemorySigner signer_;
+};
+
+}  // namespace badged::tokens
