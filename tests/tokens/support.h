@@ -121,6 +121,7 @@ class Gate final : public keystore::Store {
     if (fail_with) return done(*fail_with);
     inner_.unseal(blob, std::move(done));
   }
+  bool check_deadline() override { return inner_.check_deadline(); }
   void on_state(std::function<void(const keystore::StoreState&)> changed) override {
     inner_.on_state(std::move(changed));
   }
