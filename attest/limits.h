@@ -58,4 +58,21 @@ constexpr std::size_t kTpmPcrSelections = 16;  // HASH_COUNT of the reference co
 constexpr std::size_t kTpmPcrSelectBytes = 3;  // PCR 0 to 23, as the PC Client profile has them
 constexpr std::size_t kTpmNvBytes = 2048;      // MAX_NV_BUFFER_SIZE
 
+// Evidence. A challenge below 128 bits can be met by chance, and eat_nonce (RFC 9711 4.1) has at
+// most 88 characters, which 64 bytes fill to 86.
+constexpr std::size_t kChallengeMin = 16;
+constexpr std::size_t kChallengeMax = 64;
+// PCRs as JSON: 24 values of 4 banks, the largest 128 hex digits, are 9 kB.
+constexpr std::size_t kPcrsBytes = 16 * 1024;
+// Firmware reserves 64 kB for its log (LAML of the TPM2 table); machines with many devices 256 kB.
+constexpr std::size_t kEventLogBytes = 512 * 1024;
+// An IMA entry has about 120 bytes: 17,000 files. A longer log is left out, and named.
+constexpr std::size_t kImaLogBytes = 2 * 1024 * 1024;
+// An EK certificate has 1 to 1.5 kB; PEM makes a chain of four 8 kB.
+constexpr std::size_t kEkChainBytes = 16 * 1024;
+// All records in base64url twice (16/9), claims and the small structures.
+constexpr std::size_t kEvidenceBytes = 5 * 1024 * 1024;
+// Three members for each of 14 records, the claims, and room for records that we do not know.
+constexpr std::size_t kEvidenceMembers = 256;
+
 }  // namespace badged::attest
