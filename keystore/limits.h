@@ -25,6 +25,14 @@ constexpr std::size_t kSealedBlob = 2048;
 
 // A PEM of ours is about 500 bytes, the record about 700.
 constexpr std::size_t kKeyFile = 16384;
+// A PCR that is extended between reading and quoting costs another try; the kernel's IMA extends in
+// bursts while programs start, each a few commands long.
+constexpr int kQuoteTries = 8;
+
+// Issuers' certificates in NV: root, intermediate and one to spare; the profile allows 256 indices.
+constexpr std::size_t kChainIndices = 8;
+constexpr std::size_t kChainCertificates = 8;
+
 // EK certificates run to 2 kB; NV indices of shipping TPMs end at 2 kB to 4 kB.
 constexpr std::size_t kNvIndex = 8192;
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "keystore/key.h"
+#include "keystore/quote.h"
 #include "keystore/result.h"
 
 namespace badged::keystore {
@@ -53,6 +54,9 @@ struct Identity {
   Bytes ak_public_area;  // TPMT_PUBLIC; empty in the software store
   Bytes ak_name;         // TPM Name: 2 bytes of algorithm, 32 bytes of digest; empty in software
   Bytes ek_certificate;  // DER, NV padding removed; empty where the TPM has none
+  // Certificates of the EK's issuers that the TPM's maker put beside it (EK Credential Profile,
+  // 2.2.1.5.2), DER each, in the order of their NV indices; nobody has checked them.
+  std::vector<Bytes> ek_chain;
   Bytes ek_public_area;  // TPMT_PUBLIC
   Custody custody = Custody::software;
   std::string manufacturer;  // e.g. "IBM", from TPM_PT_MANUFACTURER
@@ -86,6 +90,12 @@ class Store {
   // Unusable from the moment this returns (a queued sign fails with Errc::not_found); flushed at
   // the next free slot, then `flushed` (may be empty) is called.
   virtual void destroy(KeyId key, std::function<void()> flushed) = 0;
+
+  // PCR values and the AK's quote of just these, bound to `ask.extra_data`. Several commands of the
+  // TPM, each a turn of its own in the queue, so that nobody waits for more than one bank. Where
+  // another program extends a PCR between reading and quoting both are repeated; Errc::busy after
+  // limits::kQuoteTries. Errc::refused: what is asked for does not exist, or the store has no TPM.
+  virtual void quote(QuoteAsk ask, Caller caller, Sink<Quote> done) = 0;
 
   // Secrets of up to 128 bytes, readable only through this store on this host. The blob is opaque,
   // versioned and may be kept in a file.

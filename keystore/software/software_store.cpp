@@ -166,6 +166,13 @@ class SoftwareStore final : public Store {
     });
   }
 
+  void quote(QuoteAsk, Caller, Sink<Quote> done) override {
+    done(fail(Errc::refused,
+              "quote PCRs: keys are in software, and without a TPM there is nothing "
+              "that could be proved",
+              "set keystore.kind = \"tpm\""));
+  }
+
   void seal(ByteView secret, Sink<Bytes> done) override {
     submit<Bytes>(kOwnWork, std::move(done),
                   [this, held = share_secret(secret)]() -> Result<Bytes> {

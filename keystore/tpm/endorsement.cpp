@@ -13,6 +13,9 @@ namespace badged::keystore::tpm {
 
 namespace {
 
+constexpr TPM2_HANDLE kFirstChainIndex = 0x01C00100;
+constexpr TPM2_HANDLE kLastChainIndex = 0x01C001FF;
+
 using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
 
 // NV space is often larger than the certificate: what follows the DER is padding (H22).
@@ -120,6 +123,21 @@ Outcome<EndorsementKey> make(Device& device, const EndorsementTemplate& standard
   return key;
 }
 
+// The certificates that stand one after the other at the start of `content`.
+std::vector<Bytes> split_certificates(const Bytes& content) {
+  std::vector<Bytes> certificates;
+  ByteView rest = content;
+  while (!rest.empty() && certificates.size() < limits::kChainCertificates) {
+    const unsigned char* end = rest.data();
+    const Certificate certificate(d2i_X509(nullptr, &end, static_cast<long>(rest.size())),
+                                  X509_free);
+    if (!certificate) break;
+    certificates.emplace_back(rest.data(), end);
+    rest = rest.subspan(static_cast<std::size_t>(end - rest.data()));
+  }
+  return certificates;
+}
+
 // Why a hierarchy says no: somebody set a password on it, and badged has none to give.
 Fault explain_refusal(Fault refused) {
   if (refused.kind == Kind::lost)
@@ -206,6 +224,22 @@ Outcome<EndorsementKey> open_endorsement_key(Device& device, const std::string& 
   auto key = make(device, *standard, *indices, certificate);
   if (key && names_key(certificate, key->area.publicArea)) key->certificate = certificate;
   return key;
+}
+
+Outcome<std::vector<Bytes>> read_endorsement_chain(Device& device) {
+  auto indices = device.handles(kFirstChainIndex);
+  if (!indices) return indices.error();
+  Bytes content;
+  std::size_t read = 0;
+  for (const TPM2_HANDLE index : *indices) {
+    if (index > kLastChainIndex || read++ == limits::kChainIndices) break;
+    auto piece = device.read_nv(index);
+    // An index that this host may not read is as if it were not there.
+    if (!piece && piece.error().kind == Kind::refused) break;
+    if (!piece) return piece.error();
+    content.insert(content.end(), piece->begin(), piece->end());
+  }
+  return split_certificates(content);
 }
 
 }  // namespace badged::keystore::tpm

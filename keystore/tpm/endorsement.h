@@ -27,6 +27,11 @@ Outcome<EndorsementKey> choose_endorsement_key(Device& device);
 // gives the same key on the same TPM. The caller compares the Name.
 Outcome<EndorsementKey> open_endorsement_key(Device& device, const std::string& id);
 
+// Certificates of the key's issuers, as the maker left them in NV (EK Credential Profile 2.5,
+// 2.2.1.5.2: indices 0x01C00100 to 0x01C001FF, one or more DER certificates in each, which may go
+// on in the next). What is no certificate ends the chain: nothing depends on it but convenience.
+Outcome<std::vector<Bytes>> read_endorsement_chain(Device& device);
+
 // A primary from a template, with empty auth, in `hierarchy`. Transient: flush it.
 struct Primary {
   ESYS_TR handle = ESYS_TR_NONE;

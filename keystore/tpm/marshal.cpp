@@ -56,6 +56,9 @@ Bytes marshal(const TPMT_PUBLIC& value) {
 Bytes marshal(const TPMT_SIGNATURE& value) {
   return marshal_with(Tss2_MU_TPMT_SIGNATURE_Marshal, value);
 }
+Bytes marshal(const TPML_PCR_SELECTION& value) {
+  return marshal_with(Tss2_MU_TPML_PCR_SELECTION_Marshal, value);
+}
 
 Outcome<TPM2B_PUBLIC> unmarshal_public(ByteView bytes) {
   return unmarshal_with<TPM2B_PUBLIC>(Tss2_MU_TPM2B_PUBLIC_Unmarshal, bytes, "read a public area");

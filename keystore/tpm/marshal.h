@@ -29,6 +29,7 @@ Bytes marshal(const TPM2B_PUBLIC& value);
 Bytes marshal(const TPM2B_PRIVATE& value);
 Bytes marshal(const TPMT_PUBLIC& value);
 Bytes marshal(const TPMT_SIGNATURE& value);
+Bytes marshal(const TPML_PCR_SELECTION& value);
 
 // The whole of `bytes` must be the structure.
 Outcome<TPM2B_PUBLIC> unmarshal_public(ByteView bytes);

@@ -282,6 +282,30 @@ Outcome<Certification> Objects::certify(Key& subject, Key& attestation) {
                        marshal(*signature)};
 }
 
+Outcome<Statement> Objects::quote(Key& attestation, const Digest& extra_data,
+                                  const TPML_PCR_SELECTION& selection) {
+  if (auto loaded = ensure_loaded(attestation); !loaded) return loaded.error();
+  TPM2B_DATA extra{};
+  extra.size = static_cast<UINT16>(extra_data.size());
+  std::memcpy(extra.buffer, extra_data.data(), extra_data.size());
+  const TPMT_SIG_SCHEME scheme = ecdsa_sha256();
+  Owned<TPM2B_ATTEST> attest;
+  Owned<TPMT_SIGNATURE> signature;
+  auto done = device_.run("quote PCRs", [&](ESYS_CONTEXT* esys) {
+    TPM2B_ATTEST* raw_attest = nullptr;
+    TPMT_SIGNATURE* raw_signature = nullptr;
+    const TSS2_RC rc =
+        Esys_Quote(esys, attestation.handle, session(first_, Encrypt::both), ESYS_TR_NONE,
+                   ESYS_TR_NONE, &extra, &scheme, &selection, &raw_attest, &raw_signature);
+    attest.reset(raw_attest);
+    signature.reset(raw_signature);
+    return rc;
+  });
+  if (!done) return done.error();
+  return Statement{Bytes(attest->attestationData, attest->attestationData + attest->size),
+                   marshal(*signature)};
+}
+
 Outcome<Bytes> Objects::unseal(const Wrapped& sealed, const std::string& auth) {
   auto handle = load_wrapped(srk(), sealed);
   if (!handle) return handle.error();

@@ -55,6 +55,12 @@ struct Parent {
   bool by_policy = false;
 };
 
+// What a restricted key said and signed, in TPM wire format.
+struct Statement {
+  Bytes attest;     // TPMS_ATTEST
+  Bytes signature;  // TPMT_SIGNATURE
+};
+
 class Objects {
  public:
   // `srk`: the key whose Name was checked; salts every session. Sessions are AES-128-CFB, SHA-256.
@@ -75,6 +81,9 @@ class Objects {
 
   Outcome<Signature> sign(Key& key, const Digest& digest);
   Outcome<Certification> certify(Key& subject, Key& attestation);
+  // TPM2_Quote; the selection in the order given.
+  Outcome<Statement> quote(Key& attestation, const Digest& extra_data,
+                           const TPML_PCR_SELECTION& selection);
   Outcome<Bytes> unseal(const Wrapped& sealed, const std::string& auth);
   // One cheap command over the session: is everything still there?
   Outcome<void> probe();

@@ -203,6 +203,9 @@ Outcome<Identity> Machine::identity() {
   identity.ak_public_area = marshal(ak->publicArea);
   identity.ak_name = record_.ak_name;
   identity.ek_certificate = ek_certificate_;
+  auto chain = read_endorsement_chain(*device_);
+  if (!chain) return chain.error();
+  identity.ek_chain = std::move(*chain);
   identity.ek_public_area = ek_public_area_;
   identity.custody = Custody::tpm;
   auto maker = device_->property(TPM2_PT_MANUFACTURER);

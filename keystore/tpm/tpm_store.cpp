@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "keystore/scheduler.h"
+#include "keystore/tpm/pcrs.h"
 #include "keystore/tpm/provision.h"
 #include "keystore/tpm/sealed.h"
 
@@ -39,6 +40,16 @@ Condition condition_of(Kind kind) {
       return Condition::failed;
   }
 }
+
+// One quote on its way through the queue.
+struct Quoting {
+  QuoteAsk ask;
+  Caller caller;
+  Sink<Quote> done;
+  int tries = 0;
+  std::vector<PcrValue> values;  // of the banks read so far in this try
+};
+using QuotingPtr = std::shared_ptr<Quoting>;
 
 class TpmStore final : public Store {
  public:
@@ -84,6 +95,14 @@ class TpmStore final : public Store {
       if (gone && machine_) machine_->objects().drop(*gone);
       if (flushed) flushed();
     });
+  }
+
+  void quote(QuoteAsk ask, Caller caller, Sink<Quote> done) override {
+    auto settled = in_order(std::move(ask));
+    if (!settled) return done(settled.error());
+    auto quoting =
+        std::make_shared<Quoting>(Quoting{std::move(*settled), caller, std::move(done), 0, {}});
+    read_bank(quoting, 0);
   }
 
   void seal(ByteView secret, Sink<Bytes> done) override {
@@ -184,6 +203,50 @@ class TpmStore final : public Store {
   void drop(KeyId id) {
     const auto gone = take(id);
     if (gone && machine_) machine_->objects().drop(*gone);
+  }
+
+  // Reads one bank in a turn of its own, then the next one, then quotes.
+  void read_bank(const QuotingPtr& quoting, std::size_t bank) {
+    if (bank == 0) quoting->values.clear();
+    submit<std::vector<PcrValue>>(
+        quoting->caller,
+        [this, quoting, bank](Result<std::vector<PcrValue>> read) {
+          if (!read) return quoting->done(read.error());
+          quoting->values.insert(quoting->values.end(), read->begin(), read->end());
+          if (bank + 1 < quoting->ask.selection.size()) return read_bank(quoting, bank + 1);
+          sign_values(quoting);
+        },
+        [quoting, bank](Machine& machine) -> Outcome<std::vector<PcrValue>> {
+          if (bank == 0 && quoting->tries == 0) {
+            auto there = tpm::check_allocated(machine.device(), quoting->ask.selection);
+            if (!there) return there.error();
+          }
+          return tpm::read_pcrs(machine.device(), quoting->ask.selection[bank]);
+        });
+  }
+
+  void sign_values(const QuotingPtr& quoting) {
+    submit<tpm::Statement>(
+        quoting->caller,
+        [this, quoting](Result<tpm::Statement> signed_now) {
+          if (!signed_now) return quoting->done(signed_now.error());
+          const auto covers =
+              tpm::covers(signed_now->attest, quoting->ask.selection, quoting->values);
+          if (!covers) return quoting->done(covers.error().error);
+          if (*covers)
+            return quoting->done(Quote{std::move(signed_now->attest),
+                                       std::move(signed_now->signature),
+                                       std::move(quoting->values)});
+          if (++quoting->tries >= limits::kQuoteTries)
+            return quoting->done(
+                fail(Errc::busy, "quote PCRs: another program extends them again and again",
+                     "try again later, or leave out PCRs that change, such as IMA's PCR 10"));
+          read_bank(quoting, 0);
+        },
+        [quoting](Machine& machine) {
+          return machine.objects().quote(machine.attestation(), quoting->ask.extra_data,
+                                         tpm::to_tpm(quoting->ask.selection));
+        });
   }
 
   // Draws the consequences of a fault, before anybody hears of it.

@@ -55,6 +55,11 @@ Result<StoredKey> create_key(Store& store, Caller caller) {
       [&](Sink<StoredKey> done) { store.create_key(caller, std::move(done)); });
 }
 
+Result<Quote> quote(Store& store, QuoteAsk ask, Caller caller) {
+  return wait_for<Quote>(
+      [&](Sink<Quote> done) { store.quote(std::move(ask), caller, std::move(done)); });
+}
+
 Result<Bytes> seal(Store& store, ByteView secret) {
   return wait_for<Bytes>([&](Sink<Bytes> done) { store.seal(secret, std::move(done)); });
 }

@@ -50,6 +50,8 @@ Result<Signature> sign(keystore::Store& store, keystore::KeyId key, const Digest
                        keystore::Caller caller = keystore::kOwnWork);
 Result<keystore::StoredKey> create_key(keystore::Store& store,
                                        keystore::Caller caller = keystore::kOwnWork);
+Result<keystore::Quote> quote(keystore::Store& store, keystore::QuoteAsk ask,
+                              keystore::Caller caller = keystore::kOwnWork);
 Result<Bytes> seal(keystore::Store& store, ByteView secret);
 Result<Bytes> unseal(keystore::Store& store, ByteView blob);
 void destroy(keystore::Store& store, keystore::KeyId key);  // returns when it is flushed

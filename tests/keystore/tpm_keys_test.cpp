@@ -223,6 +223,24 @@ TEST_CASE("finds a P-256 endorsement certificate in the low range, without its p
   CHECK(open_identity(c).ek_certificate == certificate);
 }
 
+TEST_CASE(
+    "finds the certificates of the endorsement key's issuers, also where one goes on in the "
+    "next index",
+    "[tpm]") {
+  Case c(Swtpm::Kind::blank);
+  CHECK(open_identity(c).ek_chain.empty());
+  c.tool({"tpm2_createek", "-G", "ecc", "-c", "ek.ctx", "-u", "ek.pem", "-f", "pem"});
+  c.tool({"tpm2_flushcontext", "-t"});
+  const Bytes first = certify_by_own_ca(c, "ek.pem");
+  const Bytes second = certify_by_own_ca(c, "ek.pem");
+  Bytes both = first;
+  both.insert(both.end(), second.begin(), second.end());
+  const auto cut = both.begin() + static_cast<std::ptrdiff_t>(first.size()) + 100;
+  write_nv(c, "0x01c00100", Bytes(both.begin(), cut), 0);
+  write_nv(c, "0x01c00101", Bytes(cut, both.end()), 50);
+  CHECK(open_identity(c).ek_chain == std::vector<Bytes>{first, second});
+}
+
 TEST_CASE("makes high-range endorsement keys from their templates", "[tpm]") {
   Case c(Swtpm::Kind::blank);
   const std::string policy =

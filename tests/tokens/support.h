@@ -113,6 +113,10 @@ class Gate final : public keystore::Store {
     ++destroyed;
     inner_.destroy(key, std::move(flushed));
   }
+  void quote(keystore::QuoteAsk ask, keystore::Caller caller,
+             keystore::Sink<keystore::Quote> done) override {
+    inner_.quote(std::move(ask), caller, std::move(done));
+  }
   void seal(ByteView secret, keystore::Sink<Bytes> done) override {
     if (fail_with) return done(*fail_with);
     inner_.seal(secret, std::move(done));
