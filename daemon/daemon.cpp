@@ -120,6 +120,7 @@ Daemon::Daemon(config::Config config)
                              .text("reason", why),
                          {});
       });
+  evidence_ = std::make_unique<calls::EvidenceWork>(io_, calls::host_log_paths(config_));
   service_.reset(new calls::Service{io_,
                                     config_,
                                     *store_,
@@ -134,6 +135,7 @@ Daemon::Daemon(config::Config config)
                                     *log_,
                                     *recorder_,
                                     clock_,
+                                    *evidence_,
                                     host_of(config_),
                                     [this](std::string who) { return reload(std::move(who)); },
                                     [this] { return server_->counts(); },

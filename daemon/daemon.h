@@ -80,6 +80,7 @@ class Daemon {
   std::unique_ptr<tokens::MemorySigning> memory_signing_;
   std::unique_ptr<tokens::Publisher> publisher_;
   std::unique_ptr<tokens::Sessions> sessions_;
+  std::unique_ptr<calls::EvidenceWork> evidence_;
   std::unique_ptr<calls::Service> service_;
   std::unique_ptr<front::Server> server_;
   boost::asio::signal_set terminate_;

@@ -13,6 +13,7 @@
 #include "daemon/agents/record_set.h"
 #include "daemon/audit/recorder.h"
 #include "daemon/calls/admission.h"
+#include "daemon/calls/evidence_work.h"
 #include "daemon/clock_watch.h"
 #include "daemon/config/config.h"
 #include "daemon/front/server.h"
@@ -53,6 +54,7 @@ struct Service {
   audit::Log& log;
   audit::Recorder& recorder;
   ClockWatch& clock;
+  EvidenceWork& evidence;
   const tokens::Host host;
   std::function<boost::asio::awaitable<ReloadResult>(std::string who)> reload;
   std::function<front::Counts()> connections;

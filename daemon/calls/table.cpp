@@ -29,6 +29,11 @@ constexpr std::array kProofFields{
     FieldShape{"access_token", true},
     FieldShape{"nonce"},
 };
+constexpr std::array kEvidenceFields{
+    FieldShape{"challenge", true},
+    FieldShape{"audience", true},
+    FieldShape{.name = "pcrs", .object = true},
+};
 constexpr std::array kPidField{FieldShape{"pid", true}};
 constexpr std::array kNameField{FieldShape{"name", true}};
 constexpr std::array kTailFields{FieldShape{"since"}, FieldShape{"limit"}};
@@ -41,6 +46,9 @@ constexpr std::array kTable{
     Row{{Method::post, "/v1/proof", Socket::agent, BodyKind::json, kProofFields},
         Who::listed,
         proof},
+    Row{{Method::post, "/v1/evidence", Socket::agent, BodyKind::json, kEvidenceFields},
+        Who::listed,
+        evidence},
     Row{{Method::get, "/v1/whoami", Socket::agent, BodyKind::none, {}}, Who::listed, whoami},
     Row{{Method::get, "/v1/jwks", Socket::both, BodyKind::none, {}}, Who::anyone, jwks},
     Row{{Method::get, "/.well-known/oauth-authorization-server", Socket::both, BodyKind::none, {}},
@@ -50,6 +58,9 @@ constexpr std::array kTable{
     Row{{Method::get, "/v1/whoami", Socket::admin, BodyKind::query, kPidField},
         Who::admin,
         whoami_of},
+    Row{{Method::post, "/v1/evidence", Socket::admin, BodyKind::json, kEvidenceFields},
+        Who::admin,
+        evidence_of_host},
     Row{{Method::get, "/v1/status", Socket::admin, BodyKind::none, {}}, Who::admin, status},
     Row{{Method::get, "/v1/agents", Socket::admin, BodyKind::none, {}}, Who::admin, agents_list},
     Row{{Method::get, "/v1/agents/", Socket::admin, BodyKind::none, kNameField},

@@ -49,6 +49,8 @@ boost::asio::awaitable<front::Response> refused(Service& service, peers::Refusal
 // The handlers, one file per subject.
 boost::asio::awaitable<front::Response> token(Context context);
 boost::asio::awaitable<front::Response> proof(Context context);
+boost::asio::awaitable<front::Response> evidence(Context context);
+boost::asio::awaitable<front::Response> evidence_of_host(Context context);
 boost::asio::awaitable<front::Response> whoami(Context context);
 boost::asio::awaitable<front::Response> whoami_of(Context context);
 boost::asio::awaitable<front::Response> jwks(Context context);

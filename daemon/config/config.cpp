@@ -235,6 +235,21 @@ void read_tokens(TomlTable& doc, Tokens& tokens) {
   table->finish();
 }
 
+void read_log_path(TomlTable& table, std::string_view key, std::optional<std::string>& into) {
+  std::string path;
+  read_path(table, key, kMaxPathBytes, path);
+  if (!path.empty()) into = std::move(path);
+}
+
+void read_evidence(TomlTable& doc, Evidence& evidence) {
+  auto table = doc.table("evidence", Need::optional);
+  if (!table) return;
+  read_log_path(*table, "event_log", evidence.event_log);
+  read_log_path(*table, "ima_log", evidence.ima_log);
+  if (!table->flag("attach_logs").value_or(true)) evidence = {std::string(), std::string()};
+  table->finish();
+}
+
 void read_document(TomlTable& doc, Config& config, std::string_view default_host) {
   read_identity(doc, config, default_host);
   read_path(doc, "agents_dir", kMaxPathBytes, config.agents_dir);
@@ -247,6 +262,7 @@ void read_document(TomlTable& doc, Config& config, std::string_view default_host
   }
   read_keystore(doc, config);
   read_tokens(doc, config.tokens);
+  read_evidence(doc, config.evidence);
   read_tiers(doc, config.tiers.map);
   read_limits(doc, config.tiers.limits);
   doc.finish();

@@ -29,6 +29,12 @@ struct Tokens {
   std::chrono::seconds issuing_key_lifetime{86400};  // a key signs for this long
 };
 
+// Where the logs that go with evidence are; absent: where the kernel shows those of the TPM in use.
+struct Evidence {
+  std::optional<std::string> event_log;  // empty: never attached
+  std::optional<std::string> ima_log;  // names every file that the host ran: empty keeps that here
+};
+
 struct Config {
   std::string file;
   std::string issuer;  // https URL without query or fragment (RFC 8414 2), no default; as written
@@ -40,6 +46,7 @@ struct Config {
   std::string admin_socket = "/run/badged/admin/admin.sock";
   Keystore keystore;
   Tokens tokens;
+  Evidence evidence;
   agents::TierRules tiers;  // [tiers] and [limits.TIER] over the defaults
 };
 

@@ -72,13 +72,19 @@ std::optional<BadRequest> read_pairs(const CallShape& call, std::string_view tex
 std::optional<BadRequest> read_object(const CallShape& call, std::string_view text,
                                       std::vector<Field>& out) {
   const auto parsed = attest::parse_strict(
-      text, {.bytes = limits::kMaxBody, .depth = 2, .members = limits::kMaxFields});
+      text, {.bytes = limits::kMaxBody, .depth = 3, .members = limits::kMaxMembers});
   if (!parsed) return bad("the body is not JSON that can be accepted: " + parsed.error().what);
   const auto* object = parsed->if_object();
   if (object == nullptr) return bad("the body must be one JSON object");
   for (const auto& member : *object) {
     const auto* shape = find_shape(call, {member.key().data(), member.key().size()});
     if (shape == nullptr) return bad("the body has a member that this call does not know");
+    if (shape->object) {
+      if (!member.value().is_object()) return bad(std::string(shape->name) + " must be an object");
+      if (auto refused = add_field(*shape, boost::json::serialize(member.value()), out))
+        return refused;
+      continue;
+    }
     const auto* text_value = member.value().if_string();
     if (text_value == nullptr) return bad(std::string(shape->name) + " must be a string");
     if (auto refused = add_field(*shape, std::string(*text_value), out)) return refused;

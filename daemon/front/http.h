@@ -6,6 +6,7 @@
 // read.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,11 +38,12 @@ struct Response {
   int status = 200;
   std::string body;
   const char* content_type = "application/json";
-  bool no_store = false;       // RFC 6749 5.1: Cache-Control: no-store
-  int max_age = 0;             // seconds; > 0: Cache-Control: public, max-age
-  int retry_after = 0;         // seconds; > 0: Retry-After
-  std::string correlation_id;  // also X-Correlation-Id
-  bool close = false;          // the connection ends after this answer
+  bool no_store = false;             // RFC 6749 5.1: Cache-Control: no-store
+  int max_age = 0;                   // seconds; > 0: Cache-Control: public, max-age
+  int retry_after = 0;               // seconds; > 0: Retry-After
+  std::string correlation_id;        // also X-Correlation-Id
+  bool close = false;                // the connection ends after this answer
+  std::shared_ptr<const void> held;  // let go when the answer was taken, or never will be
 };
 
 // The bytes of an answer, appended to `out`.

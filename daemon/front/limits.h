@@ -17,6 +17,8 @@ inline constexpr std::size_t kMaxHeaderFields = 64;
 inline constexpr std::size_t kMaxBody = 64 * 1024;
 // Fields of one form or JSON object; twice what any call knows.
 inline constexpr std::size_t kMaxFields = 32;
+// Members and elements of a JSON body: four PCR banks of 24, and as many fields.
+inline constexpr std::size_t kMaxMembers = 128;
 // One decoded field: the largest is an access token or authorization_details.
 inline constexpr std::size_t kMaxField = 16 * 1024;
 

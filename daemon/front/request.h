@@ -24,6 +24,7 @@ struct FieldShape {
   std::string_view name;
   bool required = false;
   bool repeatable = false;  // RFC 8707 resource and audience may come several times
+  bool object = false;      // of a JSON body: an object, handed on as text
 };
 
 // What the codec must know of a call. A path that ends in '/' takes one more segment, handed on as

@@ -82,6 +82,7 @@ class Session {
   void remember(KnownToken token);
 
   RateBucket proofs;
+  RateBucket evidence;
 
  private:
   const std::string id_;
