@@ -69,6 +69,16 @@ Attempt<boost::json::object> call(Client& client, const HttpCall& what) {
                  printable(answer->correlation_id)};
 }
 
+Attempt<std::string> call_for_text(Client& client, const HttpCall& what) {
+  Result<HttpAnswer> answer = client.call(what);
+  if (answer.has_error()) return to_failure(answer.error());
+  if (answer->status >= 200 && answer->status < 300) return std::move(answer->body);
+  boost::system::error_code ec;
+  boost::json::value parsed = boost::json::parse(answer->body, ec);
+  if (ec || !parsed.is_object()) return refusal(answer.value(), {});
+  return refusal(answer.value(), parsed.get_object());
+}
+
 HttpCall token_call(const TokenRequest& request) {
   HttpCall call{"POST", "/v1/token", "application/x-www-form-urlencoded", {}, request.fresh};
   append_form(call.body, "grant_type", "client_credentials");

@@ -45,6 +45,18 @@ void add_agent_verbs(CLI::App& app, Options& o, std::map<CLI::App*, Verb>& verbs
   exec->footer("badgectl exec [OPTIONS] -- COMMAND [ARGUMENTS]");
   verbs[exec] = Verb::exec;
 
+  CLI::App* evidence =
+      app.add_subcommand("evidence", "what the TPM says of this host, for a verifier");
+  evidence->add_option("--challenge", o.challenge, "the verifier's challenge, base64url")
+      ->required();
+  evidence->add_option("--audience", o.audience, "the verifier")->required();
+  evidence->add_option("--pcrs", o.pcrs, "BANK:N,N,...; may be repeated; default sha256:0 to 15")
+      ->expected(1)
+      ->take_all();
+  evidence->add_option("--out", o.out, "write it to this file");
+  evidence->add_flag("--host", o.host, "admin: about the host itself, not this process's session");
+  verbs[evidence] = Verb::evidence;
+
   CLI::App* whoami = app.add_subcommand("whoami", "what badged sees of the caller");
   whoami->add_option("--pid", o.pid, "admin: of another process")
       ->check(CLI::Range(1, 4194304).description(""));

@@ -14,6 +14,7 @@ enum class Verb {
   proof,
   curl,
   exec,
+  evidence,
   whoami,
   identity,
   doctor,
@@ -47,6 +48,10 @@ struct Options {
   std::string url;
   std::string token_file;
   std::string nonce;
+  std::string challenge;          // evidence
+  std::vector<std::string> pcrs;  // evidence: "sha256:0,1,7", one per bank
+  std::string out;                // evidence: a file in place of standard output
+  bool host = false;              // evidence: about the host itself, by the admin socket
   std::optional<int> pid;
   std::string name;               // agents show
   std::string directory;          // agents validate

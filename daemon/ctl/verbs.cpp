@@ -184,6 +184,8 @@ Outcome run(const Options& options) {
       return curl(options);
     case Verb::exec:
       return exec(options);
+    case Verb::evidence:
+      return evidence(options);
     case Verb::whoami:
       return whoami(options);
     case Verb::identity:

@@ -12,8 +12,9 @@ Outcome run(const Options& options);  // picks one of these
 
 Outcome token(const Options&);
 Outcome proof(const Options&);
-Outcome curl(const Options&);  // curl.cpp
-Outcome exec(const Options&);  // exec.cpp
+Outcome curl(const Options&);      // curl.cpp
+Outcome exec(const Options&);      // exec.cpp
+Outcome evidence(const Options&);  // evidence.cpp
 Outcome whoami(const Options&);
 Outcome identity(const Options&);
 Outcome doctor(const Options&);          // doctor.cpp
@@ -33,6 +34,9 @@ Attempt<Client> agent_client(const Options&);
 Attempt<Client> admin_client(const Options&);
 // The JSON object of a 2xx answer; any other answer is a Failure with the daemon's own words.
 Attempt<boost::json::object> call(Client& client, const HttpCall& what);
+
+// The same where a 2xx answer is no JSON: its body as it is.
+Attempt<std::string> call_for_text(Client& client, const HttpCall& what);
 
 // Adds the usual reason why a listed agent's own helper is refused: badgectl is another process.
 Failure with_process_hint(Failure failure);
