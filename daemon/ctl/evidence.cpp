@@ -30,6 +30,14 @@ bool add_bank(const std::string& text, boost::json::object& pcrs) {
   return true;
 }
 
+// RFC 7515 3.1, by its characters: what it says is a verifier's affair, what a terminal makes of it
+// is ours.
+bool is_compact(std::string_view text) {
+  return !text.empty() && text.find_first_not_of(
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                              "0123456789-_.") == std::string_view::npos;
+}
+
 Failure cannot_write(const std::string& path, int error) {
   return {Exit::unreachable,
           "unwritable",
@@ -95,6 +103,9 @@ Outcome evidence(const Options& options) {
   if (client.has_error()) return client.error();
   auto text = call_for_text(client.value(), what);
   if (text.has_error()) return options.host ? text.error() : with_process_hint(text.error());
+  if (!is_compact(text.value()))
+    return Failure{
+        Exit::unreachable, "bad_answer", "read badged's answer: it is no evidence", {}, {}};
   if (options.out.empty()) {
     boost::json::object object{{"evidence", text.value()}};
     return Answer{std::move(object), std::move(text.value())};

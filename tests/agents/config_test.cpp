@@ -118,6 +118,19 @@ TEST_CASE("paths are absolute and plain, sockets fit the kernel's limit") {
              Contains("the same as 'agent_socket'"));
 }
 
+TEST_CASE("logs for evidence may lie elsewhere, or stay on the host") {
+  const auto logs = [](const std::string& table) {
+    return good(kIssuer + "[evidence]\n" + table).evidence;
+  };
+  CHECK_FALSE(good(kIssuer).evidence.event_log);
+  CHECK_FALSE(logs("attach_logs = true").ima_log);
+  CHECK(logs("event_log = \"/a\"").event_log == "/a");
+  CHECK(logs("ima_log = \"/a\"\nattach_logs = false").ima_log == "");
+  CHECK(logs("attach_logs = false").event_log == "");
+  CHECK_THAT(bad(kIssuer + "[evidence]\nevent_log = \"a\""), Contains("no absolute path"));
+  CHECK_THAT(bad(kIssuer + "[evidence]\nlogs = false"), Contains("logs"));
+}
+
 TEST_CASE("trust domain and host fit into a SPIFFE id") {
   for (const char* line :
        {"trust_domain = \"Example.org\"", "trust_domain = \"a/b\"", "trust_domain = \"\"",

@@ -4,6 +4,7 @@ Each pair (figure, limit) is measured in turns, and the median of the turns is r
 something only on a machine that does nothing else; the ratios hold longer.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -105,17 +106,33 @@ def bench_signing(bench, badged, call, title):
                    openssl_rate, "OpenSSL/s")
 
 
-def bench_tpm(bench, badged, directory):
+@contextlib.contextmanager
+def esapi_loop(bench, directory, command):
+    """The rate of a bare loop of one command, on a TPM of its own."""
     other = SimulatedTpm(pathlib.Path(directory) / "limit-tpm").start()
     try:
+        yield lambda: float(subprocess.run(
+            [BUILD / "bench_esapi_sign", other.tcti, str(bench.seconds), command], check=True,
+            stdout=subprocess.PIPE, text=True).stdout)
+    finally:
+        other.stop()
+
+
+def bench_tpm(bench, badged, directory):
+    with esapi_loop(bench, directory, "sign") as limit:
         for connections in CONNECTIONS:
             bench.pair(f"TPM-signed token, {connections} conn",
                        lambda: bench.load(badged.agent_socket, "fresh", connections, STRICT_UID),
-                       lambda: float(subprocess.run(
-                           [BUILD / "bench_esapi_sign", other.tcti, str(bench.seconds)], check=True,
-                           stdout=subprocess.PIPE, text=True).stdout), "ESAPI/s")
-    finally:
-        other.stop()
+                       limit, "ESAPI/s")
+
+
+def bench_evidence(bench, badged, directory):
+    """The host's own, which no rate holds back; a quote, three more commands, and a record each."""
+    with esapi_loop(bench, directory, "quote") as limit:
+        for connections in (1, 2):
+            bench.pair(f"evidence, {connections} conn",
+                       lambda: bench.load(badged.admin_socket, "evidence", connections, 0),
+                       limit, "ESAPI quotes/s")
 
 
 def bench_peers(bench, *_):
@@ -210,7 +227,8 @@ def bench_exit(bench, badged):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    names = ["http", "new", "proof", "tpm", "peers", "memory", "flood", "start", "exit"]
+    names = ["http", "new", "proof", "tpm", "evidence", "peers", "memory", "flood", "start",
+             "exit"]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--turns", type=int, default=3)
@@ -233,6 +251,8 @@ def main():
                     bench_signing(bench, badged, "proof", "proof")
                 if "tpm" in wanted:
                     bench_tpm(bench, badged, directory)
+                if "evidence" in wanted:
+                    bench_evidence(bench, badged, directory)
                 if "peers" in wanted:
                     bench_peers(bench)
                 if "exit" in wanted:

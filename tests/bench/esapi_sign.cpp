@@ -1,6 +1,7 @@
-// The limit that TPM-signed tokens are measured against: a bare ESAPI loop that signs with one
-// loaded P-256 key in the same kind of session as badged's (HMAC, salted to the storage root,
-// AES-128-CFB). usage: esapi_sign TCTI SECONDS     prints signatures per second, one number
+// The limit that TPM-signed tokens and evidence are measured against: a bare ESAPI loop that signs,
+// or quotes PCRs 0 to 15, with one loaded P-256 key in the same kind of session as badged's (HMAC,
+// salted to the storage root, AES-128-CFB).
+// usage: esapi_sign TCTI SECONDS [sign|quote]     prints commands per second, one number
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_tctildr.h>
 
@@ -48,12 +49,12 @@ struct Bench {
   ESYS_TR session = ESYS_TR_NONE;
   ESYS_TR key = ESYS_TR_NONE;
 
-  explicit Bench(const char* where) {
+  Bench(const char* where, bool quotes) {
     check(Tss2_TctiLdr_Initialize(where, &tcti), "open the TPM");
     check(Esys_Initialize(&esys, tcti, nullptr), "set up the context");
     make_root();
     start_session();
-    make_key();
+    make_key(quotes);
     check(Esys_FlushContext(esys, root), "flush the storage root");
   }
 
@@ -91,8 +92,9 @@ struct Bench {
           "set up the session");
   }
 
-  void make_key() {
-    const TPM2B_PUBLIC area = key_template(TPMA_OBJECT_SIGN_ENCRYPT, false);
+  void make_key(bool restricted) {
+    const TPM2B_PUBLIC area =
+        key_template(TPMA_OBJECT_SIGN_ENCRYPT | (restricted ? TPMA_OBJECT_RESTRICTED : 0), false);
     TPM2B_SENSITIVE_CREATE with_auth{};
     with_auth.sensitive.userAuth.size = 32;
     for (BYTE& byte : with_auth.sensitive.userAuth.buffer) byte = 'a';
@@ -108,7 +110,8 @@ struct Bench {
     Esys_Free(made);
     check(rc, "load the key");
     check(Esys_TR_SetAuth(esys, key, &with_auth.sensitive.userAuth), "authorize the key");
-    attributes(TPMA_SESSION_DECRYPT);  // the answer of TPM2_Sign has nothing to encrypt
+    // The answer of TPM2_Sign has nothing to encrypt.
+    if (!restricted) attributes(TPMA_SESSION_DECRYPT);
   }
 
   void sign() {
@@ -122,24 +125,40 @@ struct Bench {
           "sign");
     Esys_Free(signature);
   }
+
+  void quote() {
+    TPM2B_DATA extra{};
+    extra.size = 32;
+    const TPMT_SIG_SCHEME scheme{TPM2_ALG_ECDSA, {{TPM2_ALG_SHA256}}};
+    const TPML_PCR_SELECTION pcrs{1, {{TPM2_ALG_SHA256, 3, {0xFF, 0xFF, 0}}}};
+    TPM2B_ATTEST* attest = nullptr;
+    TPMT_SIGNATURE* signature = nullptr;
+    check(Esys_Quote(esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE, &extra, &scheme, &pcrs,
+                     &attest, &signature),
+          "quote");
+    Esys_Free(attest);
+    Esys_Free(signature);
+  }
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: %s TCTI SECONDS\n", argv[0]);
+  const std::string what = argc == 4 ? argv[3] : "sign";
+  if (argc < 3 || argc > 4 || (what != "sign" && what != "quote")) {
+    std::fprintf(stderr, "usage: %s TCTI SECONDS [sign|quote]\n", argv[0]);
     return 2;
   }
   try {
-    Bench bench(argv[1]);
+    Bench bench(argv[1], what == "quote");
     using Clock = std::chrono::steady_clock;
     const std::chrono::duration<double> wanted(std::strtod(argv[2], nullptr));
     const auto start = Clock::now();
-    long signatures = 0;
+    long commands = 0;
     std::chrono::duration<double> spent{};
-    for (; spent < wanted; spent = Clock::now() - start, ++signatures) bench.sign();
-    std::printf("%.1f\n", static_cast<double>(signatures) / spent.count());
+    for (; spent < wanted; spent = Clock::now() - start, ++commands)
+      what == "quote" ? bench.quote() : bench.sign();
+    std::printf("%.1f\n", static_cast<double>(commands) / spent.count());
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", argv[0], error.what());

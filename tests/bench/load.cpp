@@ -1,8 +1,9 @@
 // Load on a Unix socket, closed loop: each connection asks again as soon as it was answered. Prints
 // one JSON object: rate and latency percentiles. One thread, so that the server has the other core.
 //
-//   load --socket S --call token|fresh|proof|whoami --connections N --seconds T [--audience A]
-//   load --socket S --idle N      opens N connections, says "open", waits for end of input
+//   load --socket S --call token|fresh|proof|evidence|whoami --connections N --seconds T
+//   [--audience A] load --socket S --idle N      opens N connections, says "open", waits for end of
+//   input
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -92,6 +93,10 @@ std::string request_for(const Options& options) {
   if (options.call == "token") return token;
   if (options.call == "fresh") return post("/v1/token", kForm, form, "Cache-Control: no-cache\r\n");
   if (options.call == "whoami") return "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  if (options.call == "evidence")
+    return post("/v1/evidence", "application/json",
+                R"({"challenge":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8","audience":"bench"})",
+                "");
   if (options.call != "proof") throw std::runtime_error("unknown call " + options.call);
   const auto answer = boost::json::parse(ask_once(options, token));
   const boost::json::object body{{"method", "GET"},

@@ -129,6 +129,53 @@ class Proof(WithBadged):
                                      stdin=TOKEN).returncode, 3)
 
 
+class Evidence(WithBadged):
+    ASK = ("evidence", "--challenge", "AAECAwQFBgcICQoLDA0ODw", "--audience", "https://v.example/")
+    EAT = b"eyJ0eXAiOiJlYXQrand0In0.e30.c2ln"
+
+    def setUp(self):
+        super().setUp()
+        self.answer("POST", "/v1/evidence", 200, self.EAT, Content_Type="application/eat+jwt")
+
+    def test_asks_on_the_agents_socket_and_prints_what_came(self):
+        result = self.run_it(*self.ASK)
+        self.assertEqual((result.returncode, result.stdout), (0, self.EAT.decode() + "\n"), result.stderr)
+        self.assertEqual(json.loads(self.agent.seen[0]["body"]),
+                         {"challenge": "AAECAwQFBgcICQoLDA0ODw", "audience": "https://v.example/"})
+        self.assertEqual(self.one_object(self.run_it(*self.ASK, "--json")), {"evidence": self.EAT.decode()})
+
+    def test_host_asks_on_the_admins_socket_and_pcrs_become_lists(self):
+        result = self.run_it(*self.ASK, "--host", "--pcrs", "sha256:0,7", "--pcrs", "sha1:23")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(self.agent.seen, [])
+        self.assertEqual(json.loads(self.admin.seen[0]["body"])["pcrs"], {"sha256": [0, 7], "sha1": [23]})
+
+    def test_pcrs_that_cannot_be_read_are_exit_3(self):
+        for bad in ("sha256", "sha256:", "sha256:a", "sha256:1,,2", "sha256:-1", "sha256:100", ":"):
+            self.assertEqual(self.run_it(*self.ASK, "--pcrs", bad).returncode, 3, bad)
+        twice = self.run_it(*self.ASK, "--pcrs", "sha256:1", "--pcrs", "sha256:2")
+        self.assertEqual(twice.returncode, 3)
+        self.assertEqual(self.agent.seen, [])
+
+    def test_out_holds_all_of_it_or_stays_as_it_was(self):
+        out = self.dir + "/out"
+        self.assertEqual(self.run_it(*self.ASK, "--out", out).stdout, "")
+        with open(out, "rb") as file:
+            self.assertEqual(file.read(), self.EAT + b"\n")
+        self.answer("POST", "/v1/evidence", 503, REFUSAL, Retry_After="1")
+        self.assertEqual(self.run_it(*self.ASK, "--out", out).returncode, 5)
+        self.assertEqual(os.path.getsize(out), len(self.EAT) + 1)
+        self.assertEqual(sorted(os.listdir(self.dir)), ["admin.sock", "agent.sock", "out"])
+        self.answer("POST", "/v1/evidence", 200, self.EAT)
+        self.assertEqual(self.run_it(*self.ASK, "--out", "/none/out").returncode, 4)
+
+    def test_what_is_no_evidence_is_exit_4_and_not_printed(self):
+        for body in (b"\x1b[2Jboo", b"", {"evidence": 1}):
+            self.answer("POST", "/v1/evidence", 200, body)
+            result = self.run_it(*self.ASK)
+            self.assertEqual((result.returncode, result.stdout), (4, ""), body)
+
+
 class Seeing(WithBadged):
     def test_whoami_says_what_badged_sees(self):
         self.answer("GET", "/v1/whoami", 200, {

@@ -112,6 +112,23 @@ TEST_CASE("a JSON body is one object of known strings, each once") {
   CHECK(refusal(json("{}")) == "400 the field method is missing");
 }
 
+TEST_CASE("a member that is an object is handed on as text, and nothing else in its place") {
+  const auto asked = [](const std::string& pcrs) {
+    return refusal(request("POST /v1/evidence", {kJson},
+                           R"({"challenge":"c","audience":"a","pcrs":)" + pcrs + '}'));
+  };
+  CHECK(asked(R"({"sha256":[0,1]})") == "accepted");
+  CHECK(asked("{}") == "accepted");  // what it means is the call's to say
+  for (const char* other : {"1", "null", "true", "[0]", R"("{\"sha256\":[0]}")"})
+    CHECK(asked(other) == "400 pcrs must be an object");
+  CHECK(asked(R"({"sha256":[[0]]})").starts_with(kNoJson));
+  CHECK(asked(R"({"sha256":[0],"sha256":[1]})").starts_with(kNoJson));
+  std::string many = "0";
+  for (int i = 0; i < 128; ++i) many += ",0";
+  CHECK(asked(R"({"sha256":[)" + many + "]}").starts_with(kNoJson));
+  CHECK(asked(R"({"a\u0000b":[0]})") == "accepted");  // escaped still when it is handed on
+}
+
 TEST_CASE("a JSON body is strict JSON of bounded depth") {
   for (const std::string& text :
        {std::string(R"({"method":"GET",})"), std::string(R"({"method":"GET"} {})"),

@@ -24,7 +24,21 @@ inline constexpr std::array kPidField{FieldShape{"pid", true}};
 inline constexpr std::array kNameField{FieldShape{"name", true}};
 inline constexpr std::array kTailFields{FieldShape{"since"}, FieldShape{"limit"}};
 
-enum Call : std::size_t { token, proof, whoami, jwks, whoami_of, agent, reload, audit_tail };
+inline constexpr std::array kEvidenceFields{FieldShape{"challenge", true},
+                                            FieldShape{"audience", true},
+                                            FieldShape{.name = "pcrs", .object = true}};
+
+enum Call : std::size_t {
+  token,
+  proof,
+  whoami,
+  jwks,
+  whoami_of,
+  agent,
+  reload,
+  audit_tail,
+  evidence
+};
 inline constexpr std::array kCalls{
     CallShape{Method::post, "/v1/token", Socket::agent, BodyKind::form, kTokenFields},
     CallShape{Method::post, "/v1/proof", Socket::agent, BodyKind::json, kProofFields},
@@ -34,6 +48,7 @@ inline constexpr std::array kCalls{
     CallShape{Method::get, "/v1/agents/", Socket::admin, BodyKind::none, kNameField},
     CallShape{Method::post, "/v1/reload", Socket::admin, BodyKind::none, {}},
     CallShape{Method::get, "/v1/audit", Socket::admin, BodyKind::query, kTailFields},
+    CallShape{Method::post, "/v1/evidence", Socket::both, BodyKind::json, kEvidenceFields},
 };
 
 }  // namespace badged::test
