@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cerrno>
+#include <cstring>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -78,7 +80,9 @@ class Verification {
     // While badged runs, a line may be half written at the moment of reading.
     if (torn && !head) broken("the last line is torn");
     if (!head) verdict.not_checked.push_back("tail");
-    if (unsigned_) verdict.not_checked.push_back("checkpoint signatures");
+    // A copy in which no signature was met could have been made anew from its first line.
+    if (unsigned_ || (!head && verdict.checkpoints == 0))
+      verdict.not_checked.push_back("checkpoint signatures");
     verdict.intact = verdict.problem.empty();
   }
 
@@ -122,6 +126,30 @@ Result<std::optional<StoredHead>> live_head(const fs::path& path) {
   return (*db)->audit_head();
 }
 
+// None where no file is named.
+Result<std::optional<attest::Jwks>> given_keys(const std::string& jwks_file) {
+  if (jwks_file.empty()) return std::optional<attest::Jwks>{};
+  auto keys = load_keys(jwks_file);
+  if (!keys)
+    return fail(Errc::unavailable, "read " + jwks_file + ": it is no JWKS that can be read",
+                "give the jwks.json that this badged published");
+  return keys;
+}
+
+Result<Verdict> verify_lines(std::istream& in, std::optional<attest::Jwks> keys,
+                             const std::optional<StoredHead>& head) {
+  Verification verification(std::move(keys));
+  verification.head = head;
+  std::string line;
+  auto next = next_line(in, line);
+  bool unbroken = true;
+  for (; unbroken && next == Next::line; next = unbroken ? next_line(in, line) : next)
+    unbroken = verification.follow(line);
+  if (next == Next::too_long) unbroken = verification.broken("a line is too long to be ours");
+  verification.finish(next == Next::torn, unbroken);
+  return verification.verdict;
+}
+
 // "time":"…" of a line as seconds since 1970; lines are in the order of time but for clock steps.
 std::optional<std::int64_t> time_of(std::string_view line) {
   constexpr std::string_view mark = R"("time":")";
@@ -140,28 +168,27 @@ Result<Verdict> verify_file(const std::string& path, const std::string& jwks_fil
   // The head first: what is acknowledged while the file is read only makes the file longer.
   const auto head = live_head(fs::absolute(path));
   if (!head) return head.error();
-  if (fs::exists(path) && !fs::is_regular_file(path))
-    return fail(Errc::malformed, "read " + path + ": it is no regular file");
+  std::error_code ignored;
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored))
+    return fail(Errc::malformed, "read " + path + ": it is no regular file",
+                "give the path of a log; - is standard input");
+  errno = 0;
   std::ifstream in(path, std::ios::binary);
   if (!in)
-    return fail(Errc::unavailable, "read " + path + ": it cannot be opened",
+    return fail(Errc::unavailable,
+                "read " + path + ": " + (errno ? std::strerror(errno) : "it cannot be opened"),
                 "run as root, or give the path of a copy");
-  auto keys = load_keys(jwks_file.empty() ? fs::absolute(path).parent_path() / "publish/jwks.json"
-                                          : fs::path(jwks_file));
-  if (!jwks_file.empty() && !keys)
-    return fail(Errc::unavailable, "read " + jwks_file + ": it is no JWKS that can be read",
-                "give the jwks.json that this badged published");
-  if (jwks_file.empty() && !*head) keys.reset();
-  Verification verification(std::move(keys));
-  verification.head = *head;
-  std::string line;
-  auto next = next_line(in, line);
-  bool unbroken = true;
-  for (; unbroken && next == Next::line; next = unbroken ? next_line(in, line) : next)
-    unbroken = verification.follow(line);
-  if (next == Next::too_long) unbroken = verification.broken("a line is too long to be ours");
-  verification.finish(next == Next::torn, unbroken);
-  return verification.verdict;
+  const auto beside = fs::absolute(path).parent_path() / "publish/jwks.json";
+  auto keys = given_keys(jwks_file);
+  if (!keys) return keys.error();
+  if (jwks_file.empty() && *head) *keys = load_keys(beside);
+  return verify_lines(in, std::move(*keys), *head);
+}
+
+Result<Verdict> verify_stream(std::istream& in, const std::string& jwks_file) {
+  auto keys = given_keys(jwks_file);
+  if (!keys) return keys.error();
+  return verify_lines(in, std::move(*keys), std::nullopt);
 }
 
 Result<std::vector<std::string>> tail(const std::string& path, std::int64_t since_unix,

@@ -4,6 +4,7 @@
 // was archived elsewhere is checked by itself, and what cannot be known of it (its tail) is named.
 #pragma once
 
+#include <istream>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,13 @@ struct Verdict {
   std::vector<std::string> not_checked;  // "tail", "checkpoint signatures"
 };
 
-// Errc::unavailable when a file cannot be read; a broken chain is a Verdict. `jwks_file` holds the
-// keys that signed the checkpoints; empty: `publish/jwks.json` beside a live file, else not
-// checked.
+// Errc::unavailable when a file cannot be opened, Errc::malformed when it is a directory or a
+// device; a broken chain is a Verdict. `jwks_file` holds the keys that signed the checkpoints;
+// empty: `publish/jwks.json` beside a live file, else not checked.
 Result<Verdict> verify_file(const std::string& path, const std::string& jwks_file = {});
+
+// The same of a stream that is read to its end, as a copy that was archived elsewhere.
+Result<Verdict> verify_stream(std::istream& in, const std::string& jwks_file = {});
 
 // The lines since `since_unix` (0: all), newest last, at most `limit` and limits::kMaxTailBytes.
 Result<std::vector<std::string>> tail(const std::string& path, std::int64_t since_unix,

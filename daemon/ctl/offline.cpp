@@ -1,6 +1,7 @@
 // The verbs that need no badged: records and audit files are checked by the code that badged itself
 // runs.
 #include <filesystem>
+#include <iostream>
 
 #include "daemon/agents/accounts.h"
 #include "daemon/agents/report.h"
@@ -116,12 +117,10 @@ Outcome audit_verify(const Options& options) {
     if (found.has_error()) return found.error();
     path = found.value();
   }
-  Result<audit::Verdict> checked = audit::verify_file(path, options.jwks_file);
-  if (checked.has_error()) {
-    Failure failure = to_failure(checked.error());
-    if (!options.file.empty()) failure.exit = Exit::malformed;  // an unreadable input
-    return failure;
-  }
+  Result<audit::Verdict> checked = path == "-" ? audit::verify_stream(std::cin, options.jwks_file)
+                                               : audit::verify_file(path, options.jwks_file);
+  if (checked.has_error()) return to_failure(checked.error());
+  if (path == "-") path = "standard input";
   const audit::Verdict& verdict = checked.value();
   boost::json::array not_checked(verdict.not_checked.begin(), verdict.not_checked.end());
   boost::json::object json{

@@ -91,7 +91,7 @@ void add_admin_verbs(CLI::App& app, Options& o, std::map<CLI::App*, Verb>& verbs
   tail->add_option("--limit", o.limit, "at most so many lines")->check(CLI::Range(1, 1000));
   verbs[tail] = Verb::audit_tail;
   CLI::App* verify = audit->add_subcommand("verify", "check the chain of hashes");
-  verify->add_option("file", o.file, "default: the live file of this host");
+  verify->add_option("file", o.file, "default: the live file of this host; - is standard input");
   verify->add_option("--jwks", o.jwks_file,
                      "keys of the signed heads; default: beside a live file");
   verbs[verify] = Verb::audit_verify;

@@ -242,6 +242,15 @@ TEST_CASE("a checkpoint by a key that is not given proves nothing, and that is s
   CHECK(verdict.not_checked == std::vector<std::string>{"tail", "checkpoint signatures"});
 }
 
+TEST_CASE("an archived chain without a single checkpoint says that no signature was checked") {
+  const Folder folder;
+  const auto file = folder.path / "copy.jsonl";
+  write_text(file, joined(chain(3)));
+  const auto verdict = verify(file);
+  CHECK(verdict.intact);
+  CHECK(verdict.not_checked == std::vector<std::string>{"tail", "checkpoint signatures"});
+}
+
 TEST_CASE("keys that were asked for and cannot be read are an error, never passed over") {
   Archive archive;
   CHECK(verify_file(archive.file, archive.jwks + ".missing").error().code == Errc::unavailable);

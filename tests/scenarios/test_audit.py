@@ -26,10 +26,10 @@ def setUpModule():
         raise unittest.SkipTest("needs root to start agents of other users")
 
 
-def verify(file, *options):
+def verify(file, *options, stdin=""):
     """`badgectl audit verify` without a daemon: (exit code, its JSON)."""
     done = subprocess.run([BUILD / "badgectl", "audit", "verify", "--json", *options, file],
-                          capture_output=True, text=True, timeout=60)
+                          input=stdin, capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -178,13 +178,25 @@ class Tampered(unittest.TestCase):
         with Badged(store="software", records=RECORDS, directory=self.directory) as badged:
             self.assertTrue(list(badged.state_dir.glob("audit.jsonl.damaged-*")))
 
-    def test_an_absent_file_is_3_and_a_foreign_one_is_no_log(self):
+    def test_an_absent_file_is_4_a_directory_3_and_a_foreign_one_is_no_log(self):
         self.archived.write_bytes(b"\x00\xff" * 1000)
         self.assertIn(verify(self.archived)[0], (1, 3))
-        done = subprocess.run([BUILD / "badgectl", "audit", "verify", self.directory / "absent"],
-                              capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, 3, done)
-        self.assertIn("absent", done.stderr)
+        code, answer = verify(self.directory / "absent")
+        self.assertEqual((code, answer["error"]), (4, "unreachable"), answer)
+        self.assertIn("absent: No such file", answer["error_description"])
+        code, answer = verify(self.directory)
+        self.assertEqual((code, answer["error"]), (3, "malformed"), answer)
+        self.assertIn("it is no regular file", answer["error_description"])
+
+    def test_a_dash_is_standard_input(self):
+        text = self.live.read_text()
+        code, verdict = verify("-", stdin=text)
+        self.assertEqual((code, verdict["lines"]), (0, len(self.lines)), verdict)
+        self.assertEqual(verdict["not_checked"], ["tail", "checkpoint signatures"])
+        code, verdict = verify("-", *self.jwks, stdin=text)
+        self.assertEqual((code, verdict["not_checked"]), (0, ["tail"]), verdict)
+        code, verdict = verify("-", stdin=text.partition("\n")[2])
+        self.assertEqual(code, 1, verdict)
 
 
 class Case(unittest.TestCase):
