@@ -56,6 +56,30 @@ Checked<void> check_request(const json::object& claims, const ProofExpectation& 
   return {};
 }
 
+// A time that RFC 9449 does not ask for, but RFC 7519 4.1.4 and 4.1.5 give meaning wherever it
+// stands.
+Checked<std::optional<std::int64_t>> optional_time(const json::object& claims,
+                                                   std::string_view name) {
+  if (!claims.contains(name)) return std::optional<std::int64_t>{};
+  auto time = integer_member(claims, name, kWhere);
+  if (!time) return reject(Reason::bad_claim, about(time.error().what));
+  if (*time < 0 || *time > kLatestTime)
+    return reject(Reason::bad_claim, about("`").append(name).append("` is no time of ours"));
+  return std::optional<std::int64_t>(*time);
+}
+
+Checked<void> check_own_times(const json::object& claims, std::int64_t now) {
+  auto expires = optional_time(claims, "exp");
+  if (!expires) return expires.error();
+  if (*expires && **expires <= now)
+    return reject(Reason::expired, about("its exp has passed"), "make a new proof");
+  auto not_before = optional_time(claims, "nbf");
+  if (!not_before) return not_before.error();
+  if (*not_before && **not_before > now + kFutureLeeway)
+    return reject(Reason::not_yet_valid, about("its nbf lies in the future"), "compare the clocks");
+  return {};
+}
+
 // 4.3, check 11.
 Checked<std::int64_t> check_age(const json::object& claims, std::int64_t now) {
   auto issued = integer_member(claims, "iat", kWhere);
@@ -134,6 +158,7 @@ Checked<VerifiedProof> verify_proof(std::string_view compact, const ProofExpecta
   if (!nonce) return nonce.error();
   auto issued = check_age(claims, expect.now);
   if (!issued) return issued.error();
+  if (auto times = check_own_times(claims, expect.now); !times) return times.error();
   const std::string jkt = thumbprint(*jws->header().embedded);
   if (auto binding = check_binding(claims, jkt, expect); !binding) return binding.error();
   if (replay != nullptr) {

@@ -34,8 +34,9 @@ struct VerifiedProof {
 // Check 1: there is not more than one DPoP header field.
 Checked<std::string_view> single_proof(std::span<const std::string_view> header_fields);
 
-// Checks 2 to 12. The replay check comes last, so that a refused proof leaves no trace; without a
-// guard the caller must say that replay was not checked.
+// Checks 2 to 12, and exp and nbf where a proof has them (RFC 7519 4.1). The replay check comes
+// last, so that a refused proof leaves no trace; without a guard the caller must say that replay
+// was not checked.
 Checked<VerifiedProof> verify_proof(std::string_view compact, const ProofExpectation& expect,
                                     ReplayGuard* replay);
 

@@ -39,6 +39,8 @@ Outcome misused(std::string what) {
 std::optional<Outcome> check_usage(const TokenOptions& options) {
   if (options.token == "-" && options.jwks == "-")
     return misused("standard input can be only one of the files");
+  if (options.replay == "-")
+    return misused("--replay names a file that is read and written: standard input is none");
   if (!options.proof) return std::nullopt;
   if (*options.proof == "-" && (options.token == "-" || options.jwks == "-"))
     return misused("standard input can be only one of the files");

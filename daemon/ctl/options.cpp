@@ -146,8 +146,21 @@ Words verbs_first(const CLI::App& app, const std::vector<std::string>& arguments
   return result;
 }
 
-// What CLI11 cannot say about the part after "--". Empty: fine.
-std::string complaint(const Options& o) {
+// The option of `app` and of the verbs given that has an empty value. Where a value narrows (a
+// scope, a file), an empty one, say of an unset variable, must not silently mean all.
+std::string empty_option(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& value : option->results())
+      if (value.find_first_not_of(' ') == std::string::npos) return option->get_name();
+  for (const CLI::App* sub : below(app))
+    if (std::string name = empty_option(*sub); !name.empty()) return name;
+  return {};
+}
+
+// What CLI11 cannot say. Empty: fine.
+std::string complaint(const CLI::App& app, const Options& o) {
+  if (std::string name = empty_option(app); !name.empty())
+    return name + " is empty: give it a value or leave it out";
   if (o.verb == Verb::exec && o.rest.empty())
     return "exec needs a command: badgectl exec -- COMMAND [ARGUMENTS]";
   return {};
@@ -196,7 +209,7 @@ std::variant<Options, Stop> parse(std::vector<std::string> arguments,
   for (const auto& [command, verb] : verbs)
     if (command->parsed()) o.verb = verb;
   o.config_given = app.count("--config") > 0;
-  if (std::string problem = complaint(o); !problem.empty()) return Stop{2, problem, json};
+  if (std::string problem = complaint(app, o); !problem.empty()) return Stop{2, problem, json};
   return o;
 }
 

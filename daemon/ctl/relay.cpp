@@ -7,21 +7,37 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <optional>
 
+#include "keystore/random.h"
+
 namespace badged::ctl {
 namespace {
 
+// Members of an answer's object; refuse() adds the correlation id.
 constexpr const char* not_ours =
-    "{\"error\":\"unauthorized_client\",\"error_description\":\"this socket serves one command and "
-    "its children\",\"hint\":\"start the process below badgectl exec\"}";
+    "\"error\":\"unauthorized_client\",\"error_description\":\"this socket serves one command and "
+    "its children\",\"hint\":\"start the process below badgectl exec\"";
 constexpr const char* no_daemon =
-    "{\"error\":\"temporarily_unavailable\",\"error_description\":\"badgectl exec cannot reach "
-    "badged\",\"hint\":\"badgectl doctor\"}";
+    "\"error\":\"temporarily_unavailable\",\"error_description\":\"badgectl exec cannot reach "
+    "badged\",\"hint\":\"badgectl doctor\"";
+
+// Nothing of badged's is on record under it: badged never saw the request.
+std::string new_correlation_id() {
+  std::array<std::uint8_t, 16> bytes{};
+  keystore::fill_random(bytes);
+  std::string id;
+  for (const auto byte : bytes) {
+    id += "0123456789abcdef"[byte >> 4];
+    id += "0123456789abcdef"[byte & 15];
+  }
+  return id;
+}
 
 bool address_of(const std::string& path, sockaddr_un& address) {
   if (path.size() > limits::socket_path_bytes) return false;
@@ -133,11 +149,13 @@ void Relay::wait_for(std::vector<pollfd>& entries) const {
 }
 
 // A short answer in HTTP, so that the refused client says something better than "hung up".
-void Relay::refuse(Fd client, const char* status, const std::string& body) {
-  std::string answer =
-      std::string("HTTP/1.1 ") + status +
-      "\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
-      std::to_string(body.size()) + "\r\n\r\n" + body;
+void Relay::refuse(Fd client, const char* status, const std::string& members) {
+  const std::string id = new_correlation_id();
+  const std::string body = "{" + members + ",\"correlation_id\":\"" + id + "\"}";
+  std::string answer = std::string("HTTP/1.1 ") + status +
+                       "\r\nContent-Type: application/json\r\nX-Correlation-Id: " + id +
+                       "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) +
+                       "\r\n\r\n" + body;
   [[maybe_unused]] ssize_t n =
       ::send(client.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   ::shutdown(client.get(), SHUT_WR);

@@ -62,7 +62,7 @@ class Relay {
   };
 
   void accept_one();
-  void refuse(Fd client, const char* status, const std::string& body);
+  void refuse(Fd client, const char* status, const std::string& members);
   void drain_refused(const pollfd* entries);
   static void read_client(Connection& connection);
   static void read_badged(Connection& connection);

@@ -10,7 +10,7 @@ import unittest
 
 from p256 import Key, b64
 
-PROGRAM = sys.argv.pop(1)
+PROGRAM = os.path.abspath(sys.argv.pop(1))
 NOW = 1_800_000_000
 ISSUER = "https://badged.example.org"
 AUDIENCE = "https://ledger.example.org/"
@@ -58,9 +58,9 @@ class Case(unittest.TestCase):
         header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk}
         return key.jws(header, {**base, **claims})
 
-    def call(self, *arguments, stdin=""):
+    def call(self, *arguments, stdin="", cwd=None):
         return subprocess.run(
-            [PROGRAM, *arguments], input=stdin, capture_output=True, text=True, check=False
+            [PROGRAM, *arguments], input=stdin, capture_output=True, text=True, check=False, cwd=cwd
         )
 
     def check(self, token, *options, now=NOW, **kwargs):
@@ -156,12 +156,22 @@ class Verdicts(Case):
             (self.proof(token, htm="POST"), "method"),
             (self.proof(token, htu=URL + "/"), "url"),
             (self.proof(token, iat=NOW - 3600), "stale"),
+            (self.proof(token, exp=NOW), "expired"),
+            (self.proof(token, exp=NOW - 1), "expired"),
+            (self.proof(token, exp="soon"), "bad_claim"),
+            (self.proof(token, nbf=NOW + 60), "not_yet_valid"),
+            (self.proof(token, nbf=1.5), "bad_claim"),
             (self.proof("other"), "token_hash"),
             (self.proof(token) + "\n" + self.proof(token), "several_proofs"),
         ):
             with self.subTest(reason=reason):
                 done = self.check_pair(token, proof, "--json")
                 self.assert_refused(done, 1, reason, "invalid_dpop_proof")
+
+    def test_accepts_a_proof_whose_own_times_hold(self):
+        token = self.token()
+        proof = self.proof(token, exp=NOW + 1, nbf=NOW)
+        self.assertEqual(self.check_pair(token, proof).returncode, 0)
 
     def test_compares_the_nonce(self):
         token = self.token()
@@ -180,6 +190,12 @@ class Verdicts(Case):
         self.assertEqual(json.loads(first.stdout)["not_checked"], ["status"])
         second = self.check_pair(token, proof, "--replay", seen, "--json")
         self.assert_refused(second, 1, "replayed")
+
+    def test_a_replay_file_is_no_standard_input(self):
+        token = self.token()
+        done = self.check_pair(token, self.proof(token), "--replay", "-", "--json", cwd=self.directory.name)
+        self.assert_refused(done, 2, error="invalid_usage")
+        self.assertFalse(os.path.exists(os.path.join(self.directory.name, "-")))
 
     def test_a_replay_file_that_cannot_be_used_is_4(self):
         token = self.token()

@@ -115,6 +115,21 @@ class Exec(WithBadged):
         os.chmod(self.dir, 0o755)
         self.assertEqual(self.python(code).stdout.split(), ["403"])
 
+    def test_its_own_refusals_carry_a_correlation_id_like_those_of_badged(self):
+        ask = ASK.replace('print(answer.split(b" ")[1].decode())', "sys.stdout.write(answer.decode())")
+        process, path = self.started()
+        stranger = subprocess.run([sys.executable, "-c", ask, path], capture_output=True, text=True, timeout=30)
+        gone = self.python("import os\nos.unlink(%r)\n" % self.environment["BADGED_SOCKET"] + ask).stdout
+        ids = []
+        for answer, status in ((stranger.stdout, 403), (gone, 503)):
+            head, _, body = answer.partition("\n\n")
+            self.assertIn(str(status), head.splitlines()[0])
+            members = json.loads(body)
+            self.assertRegex(members["correlation_id"], "^[0-9a-f]{32}$")
+            self.assertIn("X-Correlation-Id: " + members["correlation_id"], head)
+            self.assertNotIn(members["correlation_id"], ids)
+            ids.append(members["correlation_id"])
+
     def test_ends_a_connection_that_another_process_speaks_on(self):
         code = textwrap.dedent("""
             import os, socket
