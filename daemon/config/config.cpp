@@ -99,6 +99,37 @@ void read_path(TomlTable& doc, std::string_view key, std::size_t max_bytes, std:
   into = std::move(*path);
 }
 
+// The TCTIs of tpm2-tss that are opened with a list of KEY=VALUE.
+bool is_socket_address(std::string_view conf) {
+  while (!conf.empty()) {
+    const auto item = conf.substr(0, conf.find(','));
+    const auto equals = std::min(item.find('='), item.size());
+    const auto key = item.substr(0, equals);
+    const auto value = item.substr(std::min(equals + 1, item.size()));
+    if ((key != "host" && key != "port" && key != "path") || value.empty()) return false;
+    const bool digits = value.size() <= 5 && value.find_first_not_of("0123456789") == value.npos;
+    if (key == "port" && (!digits || std::stoi(std::string(value)) > 65535)) return false;
+    if (item.size() + 1 == conf.size()) return false;  // a comma with nothing after it
+    conf.remove_prefix(std::min(item.size() + 1, conf.size()));
+  }
+  return true;
+}
+
+// Whether tpm2-tss could know what to do with it (tctildr: NAME, NAME:CONF, or the file of a
+// library). Whether a TPM answers there is seen when badged opens it.
+bool is_tcti(std::string_view tcti) {
+  const auto colon = std::min(tcti.find(':'), tcti.size());
+  const auto name = tcti.substr(0, colon);
+  const auto conf = tcti.substr(std::min(colon + 1, tcti.size()));
+  if (std::any_of(name.begin(), name.end(), [](char c) { return c <= ' ' || c > '~'; }))
+    return false;
+  if (name == "device") return conf.size() > 1 && conf.starts_with('/');
+  if (name == "swtpm" || name == "mssim")
+    return conf.find(' ') == conf.npos && is_socket_address(conf);
+  if (name == "cmd" || name == "pcap") return !conf.empty();
+  return name == "tabrmd" || name == "libtpms" || name.find(".so") != name.npos;
+}
+
 std::optional<StoreKind> store_kind_from(std::string_view word) {
   if (word == "tpm") return StoreKind::tpm;
   if (word == "software") return StoreKind::software;
@@ -114,6 +145,9 @@ void read_keystore(TomlTable& doc, Config& config) {
   const bool software = keystore.kind == StoreKind::software;
   if (auto tcti = table->text("tcti", Need::optional, kMaxTctiBytes)) {
     if (software) table->warn("tcti", "'tcti' in [keystore] is not used by kind = \"software\"");
+    if (!is_tcti(*tcti))
+      table->error("tcti", "'tcti' is no TCTI string: " + quoted(*tcti),
+                   "a device is \"device:/dev/tpmrm0\", a simulator \"swtpm:path=/run/tpm.sock\"");
     keystore.tcti = std::move(*tcti);
   }
   keystore.i_accept_software_keys = table->flag("i_accept_software_keys").value_or(false);

@@ -97,6 +97,30 @@ TEST_CASE("unknown keys and wrong types are refused with line, column and hint")
   CHECK_THAT(errors, Contains("error: unknown key 'extra'"));
 }
 
+TEST_CASE("a TCTI string that nothing can be opened with is named with its place") {
+  const auto with = [](const std::string& tcti) {
+    return kIssuer + "[keystore]\ntcti = \"" + tcti + "\"\n";
+  };
+  for (const char* tcti :
+       {"", "nonsense", "/dev/tpmrm0", "tpm", "device", "device:", "device:tpmrm0",
+        "devcie:/dev/tpm0", "swtpm:path", "swtpm:path=", "swtpm:/tmp/x", "swtpm:port=tpm",
+        "swtpm:port=70000", "mssim:host=,port=2321", "swtpm:host=a,", ":path=/x",
+        "swtpm:path=/a b"}) {
+    CAPTURE(tcti);
+    const auto errors = bad(with(tcti));
+    CHECK_THAT(errors, Contains("badged.toml:3:8: error: "));
+    CHECK_THAT(errors, Contains("hint: "));
+  }
+  for (const char* tcti :
+       {"device:/dev/tpm0", "swtpm:path=/tmp/x", "swtpm:host=127.0.0.1,port=2321", "swtpm",
+        "tabrmd", "tabrmd:bus_name=com.intel.tss2.Tabrmd,bus_type=session", "mssim:host=localhost",
+        "cmd:ssh host tpm2_send", "libtss2-tcti-own.so.0:any", "/opt/lib/own.so",
+        "pcap:device:/dev/tpm0"}) {
+    CAPTURE(tcti);
+    CHECK(good(with(tcti)).keystore.tcti == tcti);
+  }
+}
+
 TEST_CASE("software keys must be accepted by name") {
   const std::string software = kIssuer + "[keystore]\nkind = \"software\"\n";
   CHECK_THAT(bad(software), Contains("i_accept_software_keys = true"));
