@@ -23,6 +23,10 @@ inline constexpr std::chrono::seconds kDenialWindow{60};
 // this, denials are counted in one common line.
 inline constexpr std::size_t kMaxDenialKinds = 1024;
 
+// The same for listed agents and admins, whose number the records bound: about 20 reasons for each
+// of 100 agents that are denied everything in one minute.
+inline constexpr std::size_t kMaxListedDenialKinds = 2048;
+
 // Lines between a signed head and the checkpoint line that carries it: those of one TPM signature's
 // time, with room for a TPM that is busy for seconds.
 inline constexpr std::size_t kCheckpointReach = 256 * 1024;

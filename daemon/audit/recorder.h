@@ -2,7 +2,10 @@
 //
 // One thread (the I/O thread) uses a Recorder. Equal denials and findings: the first is a line at
 // once, the following ones become one line per uid, reason and minute with `count`. Cached tokens
-// and proofs are one line per session and minute.
+// and proofs are one line per session and minute. A count that could not be written is counted on.
+//
+// The log answers what flush() wrote through its `Post`: those answers must not run after the
+// Recorder has ended.
 #pragma once
 
 #include <chrono>
@@ -25,9 +28,17 @@ class Recorder {
   // Durable before `done` is called.
   void write(const Entry& entry, Durable done) { log_.append(entry, std::move(done)); }
 
+  // Listed agents and admins have places that no stranger can take.
+  enum class Who { stranger, listed };
+
   // True: a denial or finding like it was written within the window, so this one is counted and
   // needs no line. False: write it now. `reason` is one of our codes, never a caller's text.
-  bool counts_as_repeat(std::uint32_t uid, const std::string& reason, Clock::time_point now);
+  bool counts_as_repeat(std::uint32_t uid, const std::string& reason, Clock::time_point now,
+                        Who who = Who::stranger);
+  // The line of a first denial could not be written: it is counted instead, and told by the line of
+  // its minute. Also for `count` of them.
+  void not_written(std::uint32_t uid, const std::string& reason, Clock::time_point now,
+                   std::int64_t count = 1, Who who = Who::stranger);
 
   struct Use {
     std::string agent;
@@ -44,12 +55,17 @@ class Recorder {
   struct Repeated {
     Clock::time_point since;
     std::int64_t count = 0;  // after the first
+    Who who = Who::stranger;
   };
   using Key = std::pair<std::uint32_t, std::string>;
+  Repeated* place_of(const Key& key, Clock::time_point now, Who who);
   void write_repeated(const Key& key, const Repeated& repeated);
+  void write_overflow();
+  void write_uses();
 
   Log& log_;
   std::map<Key, Repeated> repeated_;
+  std::size_t listed_ = 0;  // how many of them are of listed agents
   std::unordered_map<std::string, Use> uses_;
   Clock::time_point uses_since_{};
   std::int64_t overflow_ = 0;  // repeats that found no place of their own

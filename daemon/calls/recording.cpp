@@ -28,13 +28,19 @@ awaitable<front::Response> deny(Context context, std::string_view kind, std::str
   auto& service = context.service;
   const auto uid = context.exchange.process->facts().uid;
   const auto key = std::string(kind) + '/' + std::string(reason);
-  if (!service.recorder.counts_as_repeat(uid, key, audit::Recorder::Clock::now())) {
+  const bool listed = context.caller != nullptr || context.admin;
+  const auto who = listed ? audit::Recorder::Who::listed : audit::Recorder::Who::stranger;
+  const auto now = audit::Recorder::Clock::now();
+  if (!service.recorder.counts_as_repeat(uid, key, now, who)) {
     log(Level::notice, std::string(kind) + " (" + std::string(reason) + "): " + detail,
         context.exchange.correlation_id);
     // A denial that cannot be recorded is still a denial.
     const auto written = co_await durable(
         service, entry_about(kind, context).text("reason", reason).text("detail", detail));
-    if (!written) log(Level::error, written.error().what, context.exchange.correlation_id);
+    if (!written) {
+      log(Level::error, written.error().what, context.exchange.correlation_id);
+      service.recorder.not_written(uid, key, now, 1, who);
+    }
   }
   co_return problem(answer, context.exchange.correlation_id);
 }

@@ -139,13 +139,17 @@ awaitable<front::Response> dispatch(Service& service, front::Exchange exchange) 
 awaitable<front::Response> refused(Service& service, peers::Refusal refusal, std::uint32_t uid,
                                    std::string correlation_id) {
   const char* reason = peers::to_string(refusal.reason);
-  if (!service.recorder.counts_as_repeat(uid, reason, audit::Recorder::Clock::now())) {
+  const auto now = audit::Recorder::Clock::now();
+  if (!service.recorder.counts_as_repeat(uid, reason, now)) {
     log(Level::warning, refusal.what, correlation_id);
     const char* kind = peers::is_finding(refusal.reason) ? "finding" : "denial";
     const auto written = co_await durable(
         service,
         audit::Entry(kind).text("txn", correlation_id).text("reason", reason).number("uid", uid));
-    if (!written) log(Level::error, written.error().what, correlation_id);
+    if (!written) {
+      log(Level::error, written.error().what, correlation_id);
+      service.recorder.not_written(uid, reason, now);
+    }
   }
   const bool busy = refusal.code == Errc::busy;
   auto response = problem({busy ? 503 : 401, busy ? "temporarily_unavailable" : "invalid_client",

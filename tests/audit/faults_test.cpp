@@ -17,21 +17,6 @@ using namespace badged::test;
 
 namespace {
 
-// Files of this process may not grow past `bytes` while this lives; a write that wants to fails.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(std::uintmax_t bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit now{bytes, before_.rlim_max};
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &now) == 0);
-  }
-  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
-
 // A tmpfs of one page more than nothing, with the log alone on it.
 struct SmallDisk {
   SmallDisk() : mounted(::mount("tmpfs", path().c_str(), "tmpfs", 0, "size=16k") == 0) {}

@@ -72,6 +72,50 @@ TEST_CASE("a flood from thousands of uids is bounded, and counted in one common 
   CHECK_FALSE(r.recorder.counts_as_repeat(70000, "scope", r.start + 62s));
 }
 
+TEST_CASE("strangers of thousands of uids take no place from a listed agent") {
+  Recording r;
+  for (std::uint32_t uid = 0; uid < 2 * limits::kMaxDenialKinds; ++uid)
+    r.recorder.counts_as_repeat(uid, "scope", r.start);
+  CHECK_FALSE(r.recorder.counts_as_repeat(61001, "scope", r.start, Recorder::Who::listed));
+  CHECK(r.recorder.counts_as_repeat(61001, "scope", r.start, Recorder::Who::listed));
+  r.recorder.flush(r.start + 61s);
+  CHECK(r.written().find("\"uid\":61001,\"reason\":\"scope\",\"count\":1") != std::string::npos);
+  // Theirs are bounded, too.
+  for (std::uint32_t uid = 0; uid < limits::kMaxListedDenialKinds; ++uid)
+    REQUIRE_FALSE(r.recorder.counts_as_repeat(uid, "scope", r.start, Recorder::Who::listed));
+  CHECK(r.recorder.counts_as_repeat(61001, "scope", r.start, Recorder::Who::listed));
+}
+
+TEST_CASE("a first denial that could not be written is told by the line of its minute") {
+  Recording r;
+  CHECK_FALSE(r.recorder.counts_as_repeat(1000, "scope", r.start));
+  r.recorder.not_written(1000, "scope", r.start);
+  r.recorder.flush(r.start + 60s);
+  CHECK(r.written() == "repeated\",\"uid\":1000,\"reason\":\"scope\",\"count\":1\n");
+  r.recorder.not_written(1001, "scope", r.start + 61s);  // its minute was over before the answer
+  r.recorder.flush(r.start + 121s);
+  CHECK(r.written().ends_with("\"uid\":1001,\"reason\":\"scope\",\"count\":1\n"));
+}
+
+TEST_CASE("what was counted and could not be written is counted on until it can be") {
+  Recording r;
+  r.recorder.flush(r.start);
+  r.recorder.counts_as_repeat(1000, "scope", r.start);
+  r.recorder.counts_as_repeat(1000, "scope", r.start);
+  r.recorder.use("s1", "bot").proofs = 3;
+  {
+    const FileSizeLimit limit(0);
+    r.recorder.flush(r.start + 60s);
+    CHECK_FALSE(r.open.write(Entry("mark")));
+  }
+  ++r.recorder.use("s1", "bot").proofs;
+  r.recorder.counts_as_repeat(1000, "scope", r.start + 60s);
+  r.recorder.flush(r.start + 121s);
+  const auto written = r.written();
+  CHECK(written.find("\"reason\":\"scope\",\"count\":2\n") != std::string::npos);
+  CHECK(written.find("\"cached_tokens\":0,\"proofs\":4\n") != std::string::npos);
+}
+
 TEST_CASE("cached tokens and proofs are one line per session and minute") {
   Recording r;
   r.recorder.flush(r.start);

@@ -1,8 +1,11 @@
 // A log of one test's own, and lines made or broken by hand.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -74,6 +77,21 @@ inline audit::ChainLink end_of(const std::vector<std::string>& lines) {
   for (const auto& line : lines) REQUIRE(audit::follow_line(line, link));
   return link;
 }
+
+// Files of this process may not grow past `bytes` while this lives; a write that wants to fails.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(std::uintmax_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit now{bytes, before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &now) == 0);
+  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
 
 // The thread that owns the program's state: answers wait here until the test takes them.
 class Answers {
