@@ -43,7 +43,11 @@ Result<std::optional<std::string_view>> optional_string(const boost::json::objec
 Result<std::optional<std::int64_t>> optional_integer(const boost::json::object& from,
                                                      std::string_view name, std::string_view where);
 
-// Appends `text` (valid UTF-8) as a JSON string with its quotes.
+// `text` with each byte that is no part of well-formed UTF-8 (RFC 3629) as "\\xHH": names of files
+// are bytes, JSON is UTF-8 (RFC 8259 8.1).
+std::string as_utf8(std::string_view text);
+
+// Appends `text` as a JSON string with its quotes, by way of as_utf8().
 void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace badged::attest

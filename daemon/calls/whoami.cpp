@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "attest/json/strict.h"
 #include "daemon/agents/report.h"
 #include "daemon/calls/answers.h"
 #include "daemon/calls/recording.h"
@@ -30,7 +31,7 @@ json::object process_json(const peers::ProcessFacts& facts) {
   json::object out{{"pid", facts.pid},
                    {"uid", facts.uid},
                    {"gid", facts.gid},
-                   {"executable", facts.executable},
+                   {"executable", attest::as_utf8(facts.executable)},
                    {"start_time", facts.start_ticks}};
   out["unit"] = facts.unit ? json::value(facts.unit.name) : json::value(nullptr);
   out["invocation_id"] = facts.unit ? json::value(facts.unit.invocation_id) : json::value(nullptr);
@@ -92,12 +93,12 @@ awaitable<front::Response> whoami_of(Context context) {
   facts.process = (*process)->facts();
   const auto nearest = records->explain(facts).value_or(refused.mismatch);
   out["agent"] = nullptr;
-  out["match"] =
-      json::object{{"record", nullptr},
-                   {"nearest", nearest.agent},
-                   {"first_failed_rule", nearest.rule},
-                   {"message", refused.refusal ? refused.refusal->what : nearest.message},
-                   {"satisfied_by", refused.refusal ? refused.refusal->hint : nearest.remedy}};
+  out["match"] = json::object{
+      {"record", nullptr},
+      {"nearest", nearest.agent},
+      {"first_failed_rule", nearest.rule},
+      {"message", attest::as_utf8(refused.refusal ? refused.refusal->what : nearest.message)},
+      {"satisfied_by", refused.refusal ? refused.refusal->hint : nearest.remedy}};
   co_return answer(json::serialize(out), context.exchange.correlation_id);
 }
 

@@ -112,3 +112,15 @@ TEST_CASE("a JSON string survives being written, whatever it holds") {
   REQUIRE(read);
   CHECK(std::string_view(read->as_string()) == text);
 }
+
+TEST_CASE("bytes that are no UTF-8 are written so that the JSON is, and no two look alike") {
+  std::string written;
+  append_json_string(written, "/tmp/\xff\xc3(\xed\xa0\x80 \xc3\xa9");
+  CHECK(written == R"("/tmp/\\xff\\xc3(\\xed\\xa0\\x80 )"
+                   "\xc3\xa9\"");
+  CHECK(parse_strict(written));
+  CHECK(as_utf8("caf\xc3\xa9 \xf0\x9f\x98\x80") == "caf\xc3\xa9 \xf0\x9f\x98\x80");
+  CHECK(as_utf8("\xc0\x80") == R"(\xc0\x80)");                    // overlong
+  CHECK(as_utf8("a\xf4\x90\x80\x80") == R"(a\xf4\x90\x80\x80)");  // beyond U+10FFFF
+  CHECK(as_utf8("\xe2\x82") == R"(\xe2\x82)");                    // cut off
+}

@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import AUDIENCE, ISSUER, Badged, call, claims, part, record, verifier, wait_for  # noqa: E402
+from harness import (AUDIENCE, ISSUER, Agent, Badged, as_uid, call, claims, part, record,  # noqa: E402
+                     verifier, wait_for)
 
 URL = AUDIENCE + "api/x"
 LOW, HIGH, BASE, LONG, BRIEF, TWO, TWIN, ABSENT = range(61001, 61009)
@@ -38,6 +41,10 @@ RECORDS = {
 def setUpModule():
     if os.geteuid() != 0:
         raise unittest.SkipTest("needs root to start agents of other users")
+
+
+def verifier_of_the_log(badged):
+    return badged.ctl("audit", "verify", str(badged.state_dir / "audit.jsonl")).returncode
 
 
 class Case(unittest.TestCase):
@@ -313,6 +320,28 @@ class Asking(Case):
         seen = [line for line in self.badged.audit() if line.get("uid") == ABSENT]
         self.assertEqual([line["kind"] for line in seen], ["finding"])
         self.assertEqual(seen[0]["txn"], body["correlation_id"])
+
+
+    def test_a_path_that_is_not_utf8_leaves_every_answer_and_audit_line_valid_json(self):
+        directory = tempfile.mkdtemp(prefix="badged-path-")
+        self.addCleanup(shutil.rmtree, directory)
+        os.chmod(directory, 0o755)
+        program = os.fsencode(directory) + b"/p\xff\xc3(ython"
+        shutil.copy("/usr/bin/python3.11", program)
+        told = directory + r"/p\xff\xc3(ython"
+        for uid, status in ((LOW, 200), (ABSENT, 403)):
+            with self.subTest(uid=uid):
+                agent = Agent(self.badged, uid, as_uid(uid) + [program])
+                self.addCleanup(agent.end)
+                self.assertEqual(agent.call("GET", "/v1/whoami")[0], status)
+                body = agent.call("GET", "/v1/whoami")[1]
+                self.assertEqual(body["process"]["executable"], told)
+                seen = self.badged.get(f"/v1/whoami?pid={agent.pid}", admin=True)
+                self.assertEqual(seen["process"]["executable"], told)
+        raw = (self.badged.state_dir / "audit.jsonl").read_bytes()
+        for line in raw.splitlines():
+            json.loads(line.decode())
+        self.assertEqual(verifier_of_the_log(self.badged), 0)
 
 
 class Again(Case):
