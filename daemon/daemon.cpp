@@ -35,7 +35,9 @@ using namespace std::chrono_literals;
 constexpr auto kStoreStart = 20s;
 // Longer than any TPM takes for a signature or a key, its own self tests included.
 constexpr auto kStuck = 60s;
-constexpr int kCheckpointEvery = 60;  // turns of upkeep, a second each
+constexpr auto kTroubleAgain = 60s;       // accepting may fail ten times a second for hours
+constexpr std::size_t kMaxTroubles = 64;  // the texts are ours, with one of errno's in them
+constexpr int kCheckpointEvery = 60;      // turns of upkeep, a second each
 
 template <class T>
 T must(Result<T> result) {
@@ -153,7 +155,7 @@ Daemon::Daemon(config::Config config)
           [this](peers::Refusal refusal, std::uint32_t uid, std::string id) {
             return calls::refused(*service_, std::move(refusal), uid, std::move(id));
           },
-          [](const std::string& text) { log(Level::warning, text); }});
+          [this](const std::string& text) { trouble(text); }});
 }
 
 Daemon::~Daemon() = default;
@@ -261,8 +263,7 @@ void Daemon::tick() {
   sessions_->sweep();
   admissions_->sweep();
   recorder_->flush(audit::Recorder::Clock::now());
-  if (const auto step = clock_.look())
-    finding("clock-stepped", std::to_string(step->count()) + " milliseconds");
+  calls::watch_clock(*service_);
 }
 
 awaitable<void> Daemon::upkeep_loop() {
@@ -364,6 +365,12 @@ awaitable<void> Daemon::stop() {
 void Daemon::warn(std::string text) {
   log(Level::warning, text);
   warnings_.push_back(std::move(text));
+}
+
+void Daemon::trouble(const std::string& text) {
+  const auto now = std::chrono::steady_clock::now();
+  std::erase_if(told_, [now](const auto& entry) { return now - entry.second >= kTroubleAgain; });
+  if (told_.size() < kMaxTroubles && told_.emplace(text, now).second) log(Level::warning, text);
 }
 
 void Daemon::finding(std::string_view reason, std::string_view detail) {

@@ -10,6 +10,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -62,11 +63,13 @@ class Daemon {
   void note_store_state(const keystore::StoreState& state);
   void warn(std::string text);
   void finding(std::string_view reason, std::string_view detail);
+  void trouble(const std::string& text);  // to the journal, equal ones once a minute
 
   config::Config config_;
   boost::asio::io_context io_{1};
   Manager manager_;
   std::vector<std::string> warnings_;
+  std::map<std::string, std::chrono::steady_clock::time_point> told_;  // troubles of this minute
   ClockWatch clock_;
   calls::Policy policy_;
   std::unique_ptr<audit::StateDb> state_;

@@ -163,7 +163,8 @@ void Server::admit(Listener& listener, peers::OwnedFd fd) {
   const auto wait = pace_.take(peer->uid, Clock::now());
   if (wait && *wait == Clock::duration::zero()) return identify(std::move(arrival));
   // Ahead of its pace. Its unit may yet be an agent's, which then does not wait for its uid's sake.
-  if (hooks_.units_matter()) facts.unit = peers::unit_of(peer->pid);
+  if (hooks_.units_matter())
+    if (auto unit = peers::unit_of(peer->pid)) facts.unit = std::move(*unit);
   if (!facts.unit.name.empty() && hooks_.is_listed(facts)) {
     if (wait) pace_.give_back(peer->uid);
     arrival.paced = false;

@@ -156,7 +156,9 @@ PeerResult<ProcessFacts> Census::gather(const Claim& claim, int directory) const
     facts.executable_id = executable->id;
     facts.executable = executable_name(directory);
   }
-  facts.unit = unit_of(facts.pid);
+  auto unit = unit_of(facts.pid);
+  if (!unit) return unit.error();
+  facts.unit = std::move(*unit);
   return facts;
 }
 

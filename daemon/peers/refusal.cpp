@@ -1,5 +1,6 @@
 #include "daemon/peers/refusal.h"
 
+#include <cerrno>
 #include <cstring>
 #include <ostream>
 
@@ -91,6 +92,10 @@ const Row& row(PeerRefusal reason) {
 
 }  // namespace
 
+bool is_shortage(int error_number) {
+  return error_number == EMFILE || error_number == ENFILE || error_number == ENOMEM;
+}
+
 const char* to_string(PeerRefusal reason) {
   return row(reason).name;
 }
@@ -113,6 +118,7 @@ Refusal refuse(PeerRefusal reason, std::string_view detail) {
 Refusal refuse_errno(PeerRefusal reason, std::string_view call, int error_number) {
   char buffer[128];
   const char* text = ::strerror_r(error_number, buffer, sizeof buffer);
+  if (is_shortage(error_number)) reason = PeerRefusal::busy;
   return refuse(reason, std::string(call) + ": " + text);
 }
 

@@ -63,7 +63,11 @@ std::ostream& operator<<(std::ostream& out, const Refusal& refusal);
 
 // `detail` is appended to the sentence of the reason. It must not come from a caller.
 Refusal refuse(PeerRefusal reason, std::string_view detail = {});
-// For a failed system call: the sentence of the reason, `call` and strerror(error_number).
+// Whether a call failed because we have no descriptors or memory left: that says nothing of the
+// caller.
+bool is_shortage(int error_number);
+// For a failed system call: the sentence of the reason, `call` and strerror(error_number). For a
+// shortage the reason is `busy`, whatever was given.
 Refusal refuse_errno(PeerRefusal reason, std::string_view call, int error_number);
 // Why a process that is no longer `same` is refused.
 Refusal refuse(Liveness liveness);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -70,16 +71,20 @@ bool is_own_cgroup(std::string_view cgroup, std::string_view unit) {
   return cgroup == unit;
 }
 
-UnitFacts unit_of(pid_t pid, const char* units_directory) {
+PeerResult<UnitFacts> unit_of(pid_t pid, const char* units_directory) {
   char* text = nullptr;
-  if (::sd_pid_get_unit(pid, &text) < 0) return {};
+  int failure = -::sd_pid_get_unit(pid, &text);
   const OwnedText unit(text);
   text = nullptr;
-  if (::sd_pid_get_cgroup(pid, &text) < 0) return {};
+  if (failure <= 0) failure = -::sd_pid_get_cgroup(pid, &text);
   const OwnedText cgroup(text);
-  if (!is_own_cgroup(cgroup.get(), unit.get())) return {};
+  if (is_shortage(failure)) return refuse_errno(PeerRefusal::busy, "find the unit", failure);
+  if (failure > 0 || !is_own_cgroup(cgroup.get(), unit.get())) return UnitFacts{};
+  errno = 0;
   UnitFacts facts{unit.get(), invocation_of(unit.get(), units_directory)};
-  return facts.invocation_id.empty() ? UnitFacts{} : facts;
+  if (!facts.invocation_id.empty()) return facts;
+  if (is_shortage(errno)) return refuse_errno(PeerRefusal::busy, "find the invocation", errno);
+  return UnitFacts{};
 }
 
 }  // namespace badged::peers

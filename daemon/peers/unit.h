@@ -9,14 +9,16 @@
 #include <string_view>
 
 #include "daemon/peers/peer.h"
+#include "daemon/peers/refusal.h"
 
 namespace badged::peers {
 
 constexpr const char* kUnitsDirectory = "/run/systemd/units";
 
 // Empty facts when no service counts: no systemd, another kind of unit, a user manager, a cgroup
-// below the service's own, no InvocationID published. Confirm the pid afterwards.
-UnitFacts unit_of(pid_t pid, const char* units_directory = kUnitsDirectory);
+// below the service's own, no InvocationID published. PeerRefusal::busy where we could not look.
+// Confirm the pid afterwards.
+PeerResult<UnitFacts> unit_of(pid_t pid, const char* units_directory = kUnitsDirectory);
 
 // The InvocationID that PID 1 has published for `unit` now; empty when there is none, or when it is
 // not root's word.

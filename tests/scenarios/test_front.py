@@ -1,9 +1,12 @@
 """What strangers can send and hold (H8, H10), what stands at the socket's path (H9), and what a
 client's own socket is called (H5)."""
+import itertools
 import json
 import os
 import pathlib
 import re
+import resource
+import select
 import shutil
 import socket
 import subprocess
@@ -325,6 +328,57 @@ class Many(Case):
         self.assertLess(grown, 8192)
         lines = [l for l in self.badged.audit() if l.get("uid") == STRANGER]
         self.assertLessEqual(len(lines), 5)
+
+
+class Descriptors(Case):
+    """badged at its limit of descriptors: callers are told to come back, never that they are nobody."""
+
+    def setUp(self):
+        self.before = resource.prlimit(self.badged.process.pid, resource.RLIMIT_NOFILE)
+        self.addCleanup(self.leave, None)
+
+    def leave(self, spare):
+        """So many numbers are free below the limit; None: as before."""
+        pid = self.badged.process.pid
+        limit = self.before[0]
+        if spare is not None:
+            taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+            free = (number for number in range(len(taken) + spare + 1) if number not in taken)
+            limit = next(itertools.islice(free, spare, None))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, self.before[1]))
+
+    def log_lines(self, text):
+        return self.badged.log().count(text)
+
+    def test_a_caller_that_no_descriptor_is_left_for_is_told_to_come_back(self):
+        seen = []
+        for spare in range(1, 9):
+            with self.subTest(spare=spare):
+                agent = self.agent()
+                self.leave(spare)
+                answer = agent.tell(do="call", method="GET", target="/v1/whoami", body=None, headers=None)
+                self.leave(None)
+                seen.append(answer["status"])
+                if answer["status"] != 200:
+                    self.assertEqual((answer["status"], answer["body"]["error"]),
+                                     (503, "temporarily_unavailable"), answer)
+                    self.assertGreater(int(answer["headers"]["Retry-After"]), 0)
+                    agent.tell(do="reconnect")
+                    self.assertEqual(agent.call("GET", "/v1/whoami")[0], 200)
+                agent.end()
+        self.assertEqual((seen[0], seen[-1]), (503, 200), seen)
+        told = [line for line in self.badged.log().splitlines() if "Too many open" in line]
+        self.assertEqual(len([line for line in told if "identify the caller" in line]), 1, told)
+
+    def test_a_connection_that_cannot_be_accepted_waits_and_the_log_says_so_once(self):
+        self.leave(0)
+        connection = self.connect()
+        connection.sendall(JWKS)
+        wait_for(lambda: self.log_lines("accept a connection"), "the log to say so")
+        self.assertEqual(select.select([connection], [], [], 0.5)[0], [])  # tried every 100 ms
+        self.assertEqual(self.log_lines("accept a connection"), 1)
+        self.leave(None)
+        self.assertIn(b"200", connection.recv(100))
 
 
 class Names(Case):
