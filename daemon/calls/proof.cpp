@@ -119,6 +119,11 @@ awaitable<front::Response> proof(Context context) {
   attest::append_base64url(dpop, as_bytes(payload));
   const auto signature = co_await sign(service, *session, keystore::sha256(as_bytes(dpop)),
                                        context.exchange.process->facts().uid);
+  if (session->ended()) {
+    const auto refusal = invalid_token("session-ended", "the session ended meanwhile");
+    co_return co_await deny(context, "proof-refused", refusal.reason,
+                            "it ended while the key signed", refusal.answer);
+  }
   if (!signature) {
     const auto refusal = unavailable(signature.error());
     co_return co_await deny(context, "proof-refused", to_string(signature.error().code),

@@ -23,6 +23,14 @@ audit::Entry entry_about(std::string_view kind, const Context& context) {
   return entry;
 }
 
+void watch_clock(Service& service) {
+  const auto step = service.clock.look();
+  if (!step) return;
+  service.recorder.write(
+      audit::Entry("finding").text("reason", "clock-stepped").number("milliseconds", step->count()),
+      {});
+}
+
 awaitable<front::Response> deny(Context context, std::string_view kind, std::string_view reason,
                                 std::string detail, const Problem& answer) {
   auto& service = context.service;

@@ -53,11 +53,7 @@ Result<policy::Ask> read_ask(const front::Request& request) {
 }
 
 policy::Standing standing_of(Service& service) {
-  if (const auto step = service.clock.look())
-    service.recorder.write(audit::Entry("finding")
-                               .text("reason", "clock-stepped")
-                               .number("milliseconds", step->count()),
-                           {});
+  watch_clock(service);
   auto state = service.store.state();
   return {service.store.custody(),
           state.condition,
@@ -145,6 +141,35 @@ front::Response token_answer(const Context& context, const std::string& head,
   return answer(head + std::to_string(expires_in) + '}', context.exchange.correlation_id);
 }
 
+// The same token again, while enough of its life remains.
+std::optional<front::Response> cached_answer(const Context& context, const policy::Grant& grant) {
+  auto& service = context.service;
+  const auto session = service.sessions.find(*context.exchange.process, *context.caller->record);
+  if (session == nullptr || session->custody() != grant.custody ||
+      context.exchange.request.no_cache)
+    return std::nullopt;
+  const auto now = unix_now();
+  const auto* cached = session->cached(tokens::cache_key(grant), now);
+  if (cached == nullptr) return std::nullopt;
+  ++service.recorder.use(session->id(), session->agent()).cached_tokens;
+  return token_answer(context, cached->body_head, cached->expires_at - now);
+}
+
+// While the TPM is away nothing is signed, but what it signed before is as good as it was. Of a TPM
+// that was replaced nothing is handed out.
+std::optional<front::Response> cached_while_away(const Context& context, const policy::Ask& ask,
+                                                 policy::Standing standing) {
+  using keystore::Condition;
+  if (standing.store_condition == Condition::ready ||
+      standing.store_condition == Condition::replaced)
+    return std::nullopt;
+  standing.store_condition = Condition::ready;
+  const auto decision =
+      policy::decide(*context.caller->record, ask, standing, context.service.policy.rules.limits);
+  const auto* grant = std::get_if<policy::Grant>(&decision);
+  return grant == nullptr ? std::nullopt : cached_answer(context, *grant);
+}
+
 // Why a token cannot be made now: to the journal whole, to the caller as temporarily_unavailable.
 awaitable<front::Response> not_now(Context context, Error error) {
   if (error.code == Errc::changed && context.exchange.process->ended())
@@ -216,22 +241,18 @@ awaitable<front::Response> token(Context context) {
                           ask.error().what, ask.error().hint};
     co_return co_await deny(context, "denial", refusal.code, ask.error().what, refusal);
   }
-  auto decision = policy::decide(*context.caller->record, *ask, standing_of(service),
-                                 service.policy.rules.limits);
+  const auto standing = standing_of(service);
+  auto decision =
+      policy::decide(*context.caller->record, *ask, standing, service.policy.rules.limits);
   if (const auto* denial = std::get_if<policy::Denial>(&decision)) {
+    if (auto again = cached_while_away(context, *ask, standing)) co_return std::move(*again);
     const Problem refusal{status_of(denial->code), policy::to_string(denial->code),
                           denial->description, denial->hint, 0};
     co_return co_await deny(context, "denial", refusal.code, denial->reason, refusal);
   }
   auto& grant = std::get<policy::Grant>(decision);
+  if (auto again = cached_answer(context, grant)) co_return std::move(*again);
   auto session = service.sessions.find(*context.exchange.process, *context.caller->record);
-  if (session != nullptr && session->custody() == grant.custody && !request.no_cache) {
-    const auto now = unix_now();
-    if (const auto* cached = session->cached(tokens::cache_key(grant), now)) {
-      ++service.recorder.use(session->id(), session->agent()).cached_tokens;
-      co_return token_answer(context, cached->body_head, cached->expires_at - now);
-    }
-  }
   // Before a key is made for it: an agent that asks too often costs the TPM nothing.
   const auto& limits = service.policy.rules.limits.of(grant.tier);
   auto& rate = service.token_rates[context.caller->record->name];

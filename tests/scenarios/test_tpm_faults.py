@@ -1,5 +1,6 @@
 """What can happen to the TPM under a running badged (H26): said, survived, never silent new keys."""
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,12 @@ FRESH = {"Cache-Control": "no-cache"}
 def setUpModule():
     if os.geteuid() != 0:
         raise unittest.SkipTest("needs root to start agents of other users")
+
+
+def waits_for_an_answer(pid):
+    """Whether an agent has sent its request: it reads its orders, polls its connection."""
+    number = pathlib.Path(f"/proc/{pid}/syscall").read_text().split()[0]
+    return number in ("7", "45")  # poll, recvfrom
 
 
 class Case(unittest.TestCase):
@@ -66,6 +73,7 @@ class Away(Case):
         self.good(self.agent(LOW).token())
         self.assertEqual(self.kids(), kids)
         self.assertEqual(high.call("GET", "/v1/whoami")[0], 200)
+        self.assertEqual(self.good(high.token()), held)  # nothing is signed for a cached one
         self.unavailable(high.proof(held))
         self.unavailable(self.agent(HIGH).token())
         self.badged.tpm.start()
@@ -153,7 +161,6 @@ class Away(Case):
         self.becomes("ready")
         self.good(high.token(FRESH))
 
-
     def test_hanging_in_a_command_it_is_answered_for_and_comes_back(self):
         low, high, other = self.agent(LOW), self.agent(HIGH), self.agent(HIGH)
         self.good(low.token())
@@ -194,6 +201,25 @@ class Away(Case):
         finally:
             os.kill(self.badged.tpm.pid, signal.SIGCONT)
         self.assertEqual([line["kind"] for line in self.badged.audit()][-1], "stop")
+
+    def test_a_session_that_ends_while_the_tpm_signs_its_proof_is_no_session(self):
+        high = self.agent(HIGH)
+        held = self.good(high.token())
+        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
+        answers = []
+        waiting = threading.Thread(target=lambda: answers.append(high.proof(held)))
+        waiting.start()
+        try:
+            wait_for(lambda: waits_for_an_answer(high.pid), "the proof to be asked for")
+            self.badged.status()  # what was sent before it is read by now
+            self.badged.status()
+            self.badged.write_record("high", RECORDS["high"].replace("invoices.write", "invoices.list"))
+            self.assertEqual(self.badged.ctl("reload").returncode, 0)
+        finally:
+            os.kill(self.badged.tpm.pid, signal.SIGCONT)
+            waiting.join()
+        self.assertEqual((answers[0][0], answers[0][1]["error"]), (401, "invalid_token"), answers)
+        self.good(high.token())
 
 
 class Another(Case):
