@@ -11,18 +11,12 @@
 #include <atomic>
 #include <cstring>
 
+#include "keystore/owned.h"
 #include "keystore/random.h"
 
 namespace badged::keystore {
 
 namespace {
-
-template <class T, auto Free>
-struct Freed {
-  void operator()(T* p) const { Free(p); }
-};
-template <class T, auto Free>
-using Owned = std::unique_ptr<T, Freed<T, Free>>;
 
 using Pkey = Owned<EVP_PKEY, EVP_PKEY_free>;
 using PkeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;

@@ -6,7 +6,7 @@
 
 #include "attest/jose/base64url.h"
 #include "attest/json/strict.h"
-#include "attest/owned.h"
+#include "keystore/owned.h"
 #include "keystore/sha256.h"
 
 namespace badged::attest {

@@ -5,7 +5,7 @@
 #include <openssl/params.h>
 
 #include "attest/jose/base64url.h"
-#include "attest/owned.h"
+#include "keystore/owned.h"
 #include "keystore/sha256.h"
 
 namespace badged::attest {

@@ -6,8 +6,8 @@
 #include <variant>
 
 #include "attest/jose/jws.h"
-#include "attest/owned.h"
 #include "attest/tpm/structures.h"
+#include "keystore/owned.h"
 
 namespace badged::attest::tpm {
 

@@ -20,7 +20,7 @@ Error refused(std::string why) {
               "send a JSON array of objects, each with a string member \"type\" (RFC 9396 2)");
 }
 
-// False: a number that RFC 8785 would write in a way of its own. Depth is bounded by the parser.
+// False: a number that is no 64-bit integer. Depth is bounded by the parser.
 bool append_canonical(std::string& out, const json::value& value) {
   if (const auto* text = value.if_string()) {
     attest::append_json_string(out, *text);

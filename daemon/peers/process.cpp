@@ -34,10 +34,6 @@ int Process::pidfd() const {
   return watch_->descriptor.native_handle();
 }
 
-OwnedFd Process::duplicate_pidfd() const {
-  return OwnedFd(::fcntl(pidfd(), F_DUPFD_CLOEXEC, 3));
-}
-
 OwnedFd Process::duplicate_directory() const {
   return OwnedFd(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 3));
 }

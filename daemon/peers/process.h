@@ -79,9 +79,8 @@ class Process : public std::enable_shared_from_this<Process> {
   // For poll() or pidfd_send_signal(); stays owned by the Process.
   int pidfd() const;
 
-  // For other threads: an own duplicate of the pidfd, and the opened /proc/PID directory, which
-  // never names a later process of the same pid.
-  OwnedFd duplicate_pidfd() const;
+  // For other threads: an own duplicate of the opened /proc/PID directory, which never names a
+  // later process of the same pid.
   OwnedFd duplicate_directory() const;
 
  private:

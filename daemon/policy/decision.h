@@ -22,7 +22,7 @@ std::string_view to_string(TokenType type);  // "DPoP", "Bearer": RFC 9449 5, RF
 // One element of RFC 9396's array. The caller has parsed and bounded it.
 struct AuthorizationDetail {
   std::string type;
-  std::string json;  // the whole object, canonical (RFC 8785)
+  std::string json;  // the whole object in one form: calls/authorization_details.h
 };
 
 // What was asked, with front's limits already applied. Empty means not asked.

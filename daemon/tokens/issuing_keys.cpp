@@ -36,6 +36,12 @@ awaitable<Result<Bytes>> unseal(boost::asio::io_context& io, keystore::Store& st
       io, [&](Answer<Result<Bytes>> done) { store.unseal(blob, std::move(done)); });
 }
 
+// Beside a software store, which keeps its own keys in a file, locked memory promises nothing.
+keystore::Custody custody_of_memory_keys(const keystore::Store& store) {
+  return store.custody() == keystore::Custody::software ? keystore::Custody::software
+                                                        : keystore::Custody::locked_memory;
+}
+
 Result<void> read_times(const boost::json::object& entry, IssuingKey& key) {
   constexpr std::string_view where = "an issuing key";
   const auto created = attest::integer_member(entry, "created", where);
@@ -135,11 +141,8 @@ const IssuingKey* IssuingKeys::current(std::int64_t now) const {
 
 std::vector<attest::JwksKey> IssuingKeys::published() const {
   std::vector<attest::JwksKey> keys;
-  const auto custody = store_.custody() == keystore::Custody::software
-                           ? keystore::Custody::software
-                           : keystore::Custody::locked_memory;
-  for (const auto& key : keys_)
-    keys.push_back({key.kid, key.key.public_key(), keystore::to_string(custody), key.vouch});
+  const auto custody = keystore::to_string(custody_of_memory_keys(store_));
+  for (const auto& key : keys_) keys.push_back({key.kid, key.key.public_key(), custody, key.vouch});
   return keys;
 }
 
@@ -180,12 +183,10 @@ awaitable<Result<std::string>> IssuingKeys::vouch_for(const IssuingKey& key) {
   const auto issuer = store_.issuer();
   if (!issuer) co_return issuer.error();
   std::string statement;
-  const auto custody = store_.custody() == keystore::Custody::software
-                           ? keystore::Custody::software
-                           : keystore::Custody::locked_memory;
-  attest::append_signing_input(
-      statement, attest::vouch_header(attest::thumbprint(issuer->public_key)),
-      attest::vouch_payload({key.kid, keystore::to_string(custody), key.created, key.retire}));
+  const auto custody = keystore::to_string(custody_of_memory_keys(store_));
+  attest::append_signing_input(statement,
+                               attest::vouch_header(attest::thumbprint(issuer->public_key)),
+                               attest::vouch_payload({key.kid, custody, key.created, key.retire}));
   const auto signature = co_await await_signature(
       io_, store_, issuer->id, keystore::sha256(as_bytes(statement)), keystore::kOwnWork);
   if (!signature) co_return signature.error();

@@ -3,27 +3,19 @@
 
 #include <tss2/tss2_tpm2_types.h>
 
-#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "keystore/key.h"
+#include "keystore/owned.h"
 #include "keystore/tpm/fault.h"
 
 namespace badged::keystore::tpm {
 
 // RAII over what ESAPI allocates.
-template <class T>
-struct EsysFree {
-  void operator()(T* p) const;
-};
 void esys_free(void* p);
 template <class T>
-void EsysFree<T>::operator()(T* p) const {
-  esys_free(p);
-}
-template <class T>
-using Owned = std::unique_ptr<T, EsysFree<T>>;
+using Owned = badged::Owned<T, esys_free>;
 
 Bytes marshal(const TPM2B_PUBLIC& value);
 Bytes marshal(const TPM2B_PRIVATE& value);

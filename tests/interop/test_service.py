@@ -80,7 +80,6 @@ class Service(unittest.TestCase):
         machine.root()
         cls.directory = tempfile.mkdtemp(prefix="service-")
         cls.addClassCleanup(shutil.rmtree, cls.directory)
-        cls.allow_locked_memory()
         tpm = harness.SimulatedTpm(os.path.join(cls.directory, "tpm")).start()
         cls.addClassCleanup(tpm.stop)
         path = tpm.tcti.split("path=")[1].split(",")[0]
@@ -90,18 +89,6 @@ class Service(unittest.TestCase):
             os.chmod(socket, 0o666)
         cls.outcome = machine.run(SCRIPT, units=cls.units(), files=cls.files(tpm.tcti.replace(path, "/tpm/" + os.path.basename(path))),
                                   binds=cls.binds(), writable={os.path.dirname(path): "/tpm"}, timeout=180)
-
-    @classmethod
-    def allow_locked_memory(cls):
-        """systemd-nspawn forbids mlock(2) without CAP_IPC_LOCK: a wrapper in PATH adds it."""
-        wrapper = os.path.join(cls.directory, "bin", "systemd-nspawn")
-        os.mkdir(os.path.dirname(wrapper))
-        with open(wrapper, "w") as file:
-            file.write(f'#!/bin/sh\nexec {shutil.which("systemd-nspawn")} --capability=CAP_IPC_LOCK "$@"\n')
-        os.chmod(wrapper, 0o755)
-        before = os.environ["PATH"]
-        os.environ["PATH"] = os.path.dirname(wrapper) + ":" + before
-        cls.addClassCleanup(os.environ.__setitem__, "PATH", before)
 
     @staticmethod
     def units():

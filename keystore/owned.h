@@ -3,7 +3,7 @@
 
 #include <memory>
 
-namespace badged::attest {
+namespace badged {
 
 template <auto Free>
 struct FreeWith {
@@ -16,4 +16,4 @@ struct FreeWith {
 template <class T, auto Free>
 using Owned = std::unique_ptr<T, FreeWith<Free>>;
 
-}  // namespace badged::attest
+}  // namespace badged
