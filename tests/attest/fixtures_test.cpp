@@ -7,7 +7,7 @@
 
 #include <openssl/pem.h>
 
-#include "attest/owned.h"
+#include "keystore/owned.h"
 #include "attest/tpm/certify.h"
 
 using namespace badged;
