@@ -68,14 +68,6 @@ void make_state_directory(const std::string& path) {
 
 }  // namespace
 
-namespace calls {
-std::int64_t unix_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-}  // namespace calls
-
 Daemon::Daemon(config::Config config)
     : config_(std::move(config)),
       terminate_(io_, SIGTERM, SIGINT),

@@ -34,7 +34,8 @@ HostLogPaths paths_for(const std::string& tcti) {
 }  // namespace
 
 TEST_CASE("a challenge has 16 to 64 bytes") {
-  for (const std::size_t size : {16, 32, 64}) CHECK(read_evidence_ask(question(Bytes(size))).has_value());
+  for (const std::size_t size : {16, 32, 64})
+    CHECK(read_evidence_ask(question(Bytes(size))).has_value());
   for (const std::size_t size : {0, 15, 65, 1000})
     CHECK_FALSE(read_evidence_ask(question(Bytes(size))).has_value());
 }
