@@ -47,6 +47,11 @@ constexpr std::int64_t kLatestTime = 4102444800;
 // 65,536 proofs within their window are 400 a second for a verifier of ours; about 8 MB when full.
 constexpr std::size_t kReplayEntries = 65536;
 
+// A status list (RFC 7515 form) of 2^23 tokens, one bit each, is 1 MiB after inflation; statuses of
+// another issuer may take 8 bits. Compressed and twice in base64url, the worst of it is 1.9 MB.
+constexpr std::size_t kStatusListBytes = 1024 * 1024;
+constexpr std::size_t kStatusJwsBytes = 2 * 1024 * 1024;
+
 // TPM structures (TPM 2.0 Part 2). An ECC public area has 90 bytes, an RSA-4096 one 560.
 constexpr std::size_t kTpmStructureBytes = 4096;
 constexpr std::size_t kTpmDigestBytes = 64;    // SHA-512

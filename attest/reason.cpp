@@ -56,6 +56,10 @@ const char* to_string(Reason reason) {
       return "replay_full";
     case Reason::replay_broken:
       return "replay_broken";
+    case Reason::revoked:
+      return "revoked";
+    case Reason::no_status:
+      return "no_status";
     case Reason::not_attested:
       return "not_attested";
   }

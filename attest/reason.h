@@ -35,6 +35,8 @@ enum class Reason {
   replayed,        // this proof was seen before
   replay_full,     // the replay cache is full of proofs that are still valid: refused
   replay_broken,   // the replay cache's file cannot be used
+  revoked,         // the status list says that the token is not valid any more
+  no_status,       // the status list given says nothing about this token
   not_attested,    // a TPM statement that does not say what it should
 };
 

@@ -106,6 +106,12 @@ Daemon::Daemon(config::Config config)
   memory_signing_ = std::make_unique<tokens::MemorySigning>(io_);
   publisher_ =
       std::make_unique<tokens::Publisher>(host_of(config_), config_.state_dir + "/publish");
+  revocations_ = std::make_unique<tokens::Revocations>(
+      io_, must(tokens::StatusStore::open(config_.state_dir + "/state.db")), *epochs_,
+      *issuing_keys_, config_.issuer,
+      tokens::Revocations::Files{config_.state_dir + "/audit.jsonl",
+                                 config_.state_dir + "/publish/status.jwt"},
+      calls::unix_now());
   sessions_ = std::make_unique<tokens::Sessions>(
       io_, *store_, [this](const tokens::Session& session, const char* why) {
         recorder_->write(audit::Entry("session-end")
@@ -126,6 +132,7 @@ Daemon::Daemon(config::Config config)
                                     *memory_signing_,
                                     *publisher_,
                                     *epochs_,
+                                    *revocations_,
                                     *log_,
                                     *recorder_,
                                     clock_,
@@ -135,6 +142,7 @@ Daemon::Daemon(config::Config config)
                                     [this] { return server_->counts(); },
                                     warnings_,
                                     calls::unix_now(),
+                                    {},
                                     {}});
   server_ = std::make_unique<front::Server>(
       io_, *census_, calls::shapes(),
@@ -181,6 +189,7 @@ awaitable<void> Daemon::start() {
   recorder_->write(audit::Entry("start").text("host", config_.host), {});
   co_await wait_for_store();
   co_await keep_issuing_keys(calls::unix_now());
+  co_await keep_status_list(calls::unix_now());
   if (stopping_) co_return;
   open_sockets();
   census_->start_sweeping();
@@ -265,6 +274,7 @@ awaitable<void> Daemon::upkeep_loop() {
     co_await upkeep_.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (stopping_) co_return;
     last_upkeep_ = std::chrono::steady_clock::now();
+    co_await keep_status_list(calls::unix_now());
     co_await keep_issuing_keys(calls::unix_now());
     if (turn < kCheckpointEvery) continue;
     sessions_->rest_idle_keys();
@@ -299,6 +309,15 @@ awaitable<Result<void>> Daemon::try_issuing_keys(std::int64_t now) {
   }
   if (!changed) co_return changed.error();
   co_return ok();
+}
+
+awaitable<void> Daemon::keep_status_list(std::int64_t now) {
+  const auto kept = co_await revocations_->upkeep(now);
+  auto problem = kept ? std::string() : kept.error().what;
+  // Tried each second, told once.
+  if (problem == status_problem_) co_return;
+  status_problem_ = std::move(problem);
+  if (!kept) log(Level::error, status_problem_);
 }
 
 awaitable<void> Daemon::checkpoint() {

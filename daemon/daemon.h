@@ -29,6 +29,7 @@
 #include "daemon/tokens/issuing_keys.h"
 #include "daemon/tokens/memory_signing.h"
 #include "daemon/tokens/publish.h"
+#include "daemon/tokens/revocations.h"
 #include "daemon/tokens/sessions.h"
 #include "keystore/store.h"
 
@@ -53,6 +54,7 @@ class Daemon {
   boost::asio::awaitable<void> upkeep_loop();
   boost::asio::awaitable<void> keep_issuing_keys(std::int64_t now);
   boost::asio::awaitable<Result<void>> try_issuing_keys(std::int64_t now);
+  boost::asio::awaitable<void> keep_status_list(std::int64_t now);
   boost::asio::awaitable<void> checkpoint();
   boost::asio::awaitable<void> hangup_loop();
   boost::asio::awaitable<void> stop();
@@ -82,6 +84,7 @@ class Daemon {
   std::unique_ptr<tokens::IssuingKeys> issuing_keys_;
   std::unique_ptr<tokens::MemorySigning> memory_signing_;
   std::unique_ptr<tokens::Publisher> publisher_;
+  std::unique_ptr<tokens::Revocations> revocations_;
   std::unique_ptr<tokens::Sessions> sessions_;
   std::unique_ptr<calls::EvidenceWork> evidence_;
   std::unique_ptr<calls::Service> service_;
@@ -98,6 +101,7 @@ class Daemon {
   bool issuing_keys_open_ = false;
   bool published_ = false;       // the keys of now, in the files
   std::string issuing_problem_;  // what was told last; empty: none
+  std::string status_problem_;   // of the status list, alike
   bool stopping_ = false;
   std::uint64_t last_checkpoint_ = 0;  // seq up to which nothing new needs a signature
   std::exception_ptr failure_;         // of start(): what keeps badged from running

@@ -86,9 +86,11 @@ void Daemon::put_in_force(agents::TierRules rules,
     return now != nullptr && agents::record_json(*now, policy_.rules.limits) ==
                                  agents::record_json(session.record(), before);
   });
-  std::erase_if(service_->token_rates, [this](const auto& entry) {
+  const auto is_gone = [this](const auto& entry) {
     return policy_.records->find(entry.first) == nullptr;
-  });
+  };
+  std::erase_if(service_->token_rates, is_gone);
+  std::erase_if(service_->question_rates, is_gone);
   clock_.accept();
 }
 

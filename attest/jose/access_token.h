@@ -62,8 +62,15 @@ class TokenVerifier {
 
   Checked<VerifiedToken> verify(std::string_view compact, const TokenExpectation& expect) const;
 
+  // For the issuer itself, which is asked about tokens for every audience (RFC 7662, RFC 7009).
+  // Never for a resource server: it would accept what was issued for another.
+  Checked<VerifiedToken> verify_as_issuer(std::string_view compact, std::string_view issuer,
+                                          std::int64_t now) const;
+
  private:
   TokenVerifier() = default;
+  Checked<VerifiedToken> check(std::string_view compact, std::string_view issuer,
+                               const std::string_view* audience, std::int64_t now) const;
   std::map<std::string, Es256Verifier, std::less<>> by_kid_;
 };
 

@@ -160,7 +160,7 @@ bool Es256Verifier::verify(ByteView message, const Signature& signature) const {
 }
 
 Checked<UnverifiedJws> UnverifiedJws::parse(std::string_view compact, const JwsUse& use) {
-  if (compact.size() > kJwsBytes) return reject(Reason::too_large, about(use, "too long"));
+  if (compact.size() > use.bytes) return reject(Reason::too_large, about(use, "too long"));
   const auto first = compact.find('.');
   const auto last = compact.rfind('.');
   if (first == last || compact.find('.', first + 1) != last)
@@ -183,7 +183,7 @@ Checked<UnverifiedJws> UnverifiedJws::parse(std::string_view compact, const JwsU
 Checked<VerifiedJws> UnverifiedJws::verify(const Es256Verifier& key) && {
   if (!key.verify(as_bytes(signing_input_), signature_))
     return reject(Reason::signature, about(use_, "the signature does not verify"));
-  auto claims = decode_part(payload_, kJwsBytes, use_.payload, use_);
+  auto claims = decode_part(payload_, use_.bytes, use_.payload, use_);
   if (!claims) return claims.error();
   return VerifiedJws(std::move(header_), std::move(*claims));
 }

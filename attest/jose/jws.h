@@ -42,6 +42,7 @@ struct JwsUse {
   std::string_view typ;       // exact, lower case; also accepted as "application/…"
   bool embedded_key = false;  // `jwk` is required (DPoP); refused otherwise
   JsonLimits payload{};
+  std::size_t bytes = kJwsBytes;  // of the whole compact form
 };
 constexpr JwsUse kAccessTokenUse{"token", "at+jwt"};
 constexpr JwsUse kProofUse{"proof", "dpop+jwt", true};

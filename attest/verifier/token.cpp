@@ -1,11 +1,13 @@
 #include "attest/verifier/token.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <ctime>
 
 #include "attest/jose/access_token.h"
 #include "attest/jose/dpop.h"
+#include "attest/jose/status_list.h"
 #include "attest/jose/url.h"
 #include "attest/verifier/input.h"
 
@@ -25,7 +27,7 @@ constexpr const char* kExamples =
     "      --url https://ledger.example.org/api/invoices --replay seen.txt --json - < token.txt\n"
     "Exit codes: 0 good, 1 refused, 2 wrong usage, 3 malformed or unreadable input,\n"
     "  4 the replay file cannot be used, 5 the replay file is full of live proofs.\n"
-    "Not checked here yet: the status list (revocation); --json says so in not_checked.";
+    "Revocation is checked with --status-list alone; --json says in not_checked what was not.";
 
 Outcome unreadable(const Error& error) {
   return refusal(kMalformed, "invalid_input", error.what, error.hint);
@@ -37,13 +39,13 @@ Outcome misused(std::string what) {
 
 // What the option parser cannot say. nullopt: all well.
 std::optional<Outcome> check_usage(const TokenOptions& options) {
-  if (options.token == "-" && options.jwks == "-")
+  const std::optional<std::string> files[] = {options.token, options.jwks, options.status_list,
+                                              options.proof};
+  if (std::count(std::begin(files), std::end(files), "-") > 1)
     return misused("standard input can be only one of the files");
   if (options.replay == "-")
     return misused("--replay names a file that is read and written: standard input is none");
   if (!options.proof) return std::nullopt;
-  if (*options.proof == "-" && (options.token == "-" || options.jwks == "-"))
-    return misused("standard input can be only one of the files");
   auto url = normalise_htu(*options.url);
   if (!url) return misused("--url: " + url.error().what);
   return std::nullopt;
@@ -83,7 +85,7 @@ json::array not_checked(const TokenOptions& options, const VerifiedToken& token,
   if (token.bound() && proof == nullptr) list.emplace_back("proof");
   if (token.bound() && !options.replay) list.emplace_back("replay");
   if (proof != nullptr && proof->nonce && !options.nonce) list.emplace_back("nonce");
-  list.emplace_back("status");
+  if (!options.status_list) list.emplace_back("status");
   return list;
 }
 
@@ -114,31 +116,65 @@ std::string describe(const VerifiedToken& token, const VerifiedProof* proof,
   return text;
 }
 
-Outcome accepted(const TokenOptions& options, const VerifiedToken& token,
-                 const VerifiedProof* proof) {
+// What the list that was asked is worth: a copy past its ttl should be fetched again.
+void describe_list(const StatusList& list, std::int64_t now, Outcome& outcome) {
+  const bool fresh = !list.ttl() || now - list.issued_at() <= *list.ttl();
+  outcome.json["status"] = {
+      {"valid", true}, {"list_issued_at", list.issued_at()}, {"list_fresh", fresh}};
+  outcome.text += "\nnot revoked, says the status list of " + std::to_string(list.issued_at());
+  if (!fresh) outcome.text += "\nWARNING: that list is older than its ttl: fetch it again";
+}
+
+// What was found good. `proof` and `list` are null where none was given.
+struct Found {
+  const VerifiedToken& token;
+  const VerifiedProof* proof = nullptr;
+  const StatusList* list = nullptr;
+};
+
+Outcome accepted(const TokenOptions& options, const Found& found, std::int64_t now) {
+  const auto& [token, proof, list] = found;
   Outcome outcome;
   json::array unchecked = not_checked(options, token, proof);
   outcome.text = describe(token, proof, unchecked);
   outcome.json = {{"valid", true}, {"bound", token.bound()}, {"claims", token.claims}};
   if (proof != nullptr)
     outcome.json["proof"] = {{"jkt", proof->jkt}, {"jti", proof->jti}, {"iat", proof->issued_at}};
+  if (list != nullptr) describe_list(*list, now, outcome);
   outcome.json["not_checked"] = std::move(unchecked);
   return outcome;
 }
 
+// The files' contents, beside the token's.
+struct Texts {
+  std::optional<std::string> proof, status_list;
+};
+
 Outcome decide(const TokenOptions& options, const Jwks& keys, std::string_view token_text,
-               const std::optional<std::string>& proof_text) {
+               const Texts& texts) {
   auto verifier = TokenVerifier::create(keys);
   if (!verifier) return unreadable(verifier.error());
   const std::int64_t now = options.at.value_or(std::time(nullptr));
   auto token = verifier->verify(token_text, {options.issuer, options.audience, now});
   if (!token) return rejected("invalid_token", token.error());
-  if (!proof_text) return accepted(options, *token, nullptr);
-  auto proof = check_proof(options, *proof_text, token_text, *token, now);
+  // Before the proof: what a revoked token came with need not be remembered.
+  std::optional<StatusList> list;
+  if (texts.status_list) {
+    auto read = StatusList::verify(*texts.status_list, keys, options.issuer, now);
+    if (!read) return rejected("invalid_status_list", read.error());
+    const auto reference = status_reference(token->claims);
+    if (!reference) return rejected("invalid_token", reference.error());
+    if (auto valid = read->check(*reference); !valid)
+      return rejected("invalid_token", valid.error());
+    list = std::move(*read);
+  }
+  const auto* asked = list ? &*list : nullptr;
+  if (!texts.proof) return accepted(options, {*token, nullptr, asked}, now);
+  auto proof = check_proof(options, *texts.proof, token_text, *token, now);
   if (!proof)
     return rejected(proof.error().reason == Reason::nonce ? "use_dpop_nonce" : "invalid_dpop_proof",
                     proof.error());
-  return accepted(options, *token, &*proof);
+  return accepted(options, {*token, &*proof, asked}, now);
 }
 
 }  // namespace
@@ -158,6 +194,8 @@ CLI::App* add_token_verb(CLI::App& app, TokenOptions& options) {
   verb->add_option("--nonce", options.nonce, "The nonce that the server gave")->needs(proof);
   verb->add_option("--replay", options.replay, "Remembers proofs in this file, refuses repeats")
       ->needs(proof);
+  verb->add_option("--status-list", options.status_list,
+                   "The issuer's status list, a file: refuses what it says is revoked");
   verb->add_option("--at", options.at, "Check as of this Unix time instead of now")
       ->check(CLI::Range(std::int64_t{0}, kLatestTime));
   verb->add_option("TOKEN-FILE", options.token, "The token; - is standard input")->required();
@@ -172,13 +210,18 @@ Outcome run_token(const TokenOptions& options) {
   if (!keys) return unreadable(keys.error());
   auto token = read_line_input(options.token, kJwsBytes);
   if (!token) return unreadable(token.error());
-  std::optional<std::string> proof;
+  Texts texts;
   if (options.proof) {
     auto text = read_line_input(*options.proof, kJwsBytes);
     if (!text) return unreadable(text.error());
-    proof = std::move(*text);
+    texts.proof = std::move(*text);
   }
-  return decide(options, *keys, *token, proof);
+  if (options.status_list) {
+    auto text = read_line_input(*options.status_list, kStatusJwsBytes);
+    if (!text) return unreadable(text.error());
+    texts.status_list = std::move(*text);
+  }
+  return decide(options, *keys, *token, texts);
 }
 
 }  // namespace badged::verifier

@@ -15,7 +15,7 @@ namespace badged::verifier {
 
 struct TokenOptions {
   std::string jwks, issuer, audience, token;
-  std::optional<std::string> proof, method, url, nonce, replay;
+  std::optional<std::string> proof, method, url, nonce, replay, status_list;
   std::optional<std::int64_t> at;  // Unix time; the clock's where absent
 };
 

@@ -3,11 +3,23 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace badged::audit {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+// Step N makes version N+1 out of version N. Each is tolerant of tables that stand: 0.1 made them
+// before it wrote the version.
+constexpr const char* kSteps[] = {
+    "CREATE TABLE IF NOT EXISTS audit_head(id INTEGER PRIMARY KEY CHECK(id=1), seq INTEGER NOT "
+    "NULL, hash BLOB NOT NULL, file_offset INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS agent_epoch(agent TEXT PRIMARY KEY, epoch INTEGER NOT NULL) "
+    "STRICT;",
+    // Blocks of the status list (daemon/tokens/status_store.h).
+    "CREATE TABLE IF NOT EXISTS status_block(block INTEGER PRIMARY KEY, free_after INTEGER NOT "
+    "NULL, bits BLOB NOT NULL) STRICT;",
+};
+constexpr int kSchemaVersion = static_cast<int>(std::size(kSteps));
 constexpr int kBusyTimeoutMs = 5000;  // a reader holds the file for microseconds; longer is a fault
 
 Result<sqlite3*> open_file(const std::string& path, int flags) {
@@ -77,14 +89,15 @@ Result<void> StateDb::prepare_schema() {
                 std::string("open ") + sqlite3_db_filename(db_, "main") + ": version " +
                     std::to_string(found) + " was written by a newer badged",
                 "start the newer badged again, or restore the state directory from before it");
-  const char* schema =
-      "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-      "CREATE TABLE IF NOT EXISTS audit_head(id INTEGER PRIMARY KEY CHECK(id=1), seq INTEGER NOT "
-      "NULL, hash BLOB NOT NULL, file_offset INTEGER NOT NULL) STRICT;"
-      "CREATE TABLE IF NOT EXISTS agent_epoch(agent TEXT PRIMARY KEY, epoch INTEGER NOT NULL) "
-      "STRICT;"
-      "PRAGMA user_version=1;";
-  if (sqlite3_exec(db_, schema, nullptr, nullptr, nullptr) != SQLITE_OK)
+  if (sqlite3_exec(db_, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;", nullptr, nullptr,
+                   nullptr) != SQLITE_OK)
+    return error("prepare the tables");
+  // One transaction: killed in between, the file is of the old version.
+  std::string steps = "BEGIN IMMEDIATE;";
+  for (int step = found; step < kSchemaVersion; ++step) steps += kSteps[step];
+  steps += "PRAGMA user_version=" + std::to_string(kSchemaVersion) + "; COMMIT;";
+  if (found < kSchemaVersion &&
+      sqlite3_exec(db_, steps.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
     return error("prepare the tables");
   return ok();
 }

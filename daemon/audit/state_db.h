@@ -1,7 +1,9 @@
 // state_dir/state.db: the little that must survive a restart. SQLite in WAL mode.
 //
-// Today: the head of the audit log, and each agent's epoch. The file carries a version; a newer one
-// is refused, a damaged one is named and never replaced. Thread-safe (SQLite's serialized mode).
+// The head of the audit log and each agent's epoch; daemon/tokens/status_store.h has a table of its
+// own in it. The file carries a version: an older one is brought up to date in one transaction, a
+// newer one is refused, a damaged one is named and never replaced. Thread-safe (SQLite's serialized
+// mode).
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 #include "daemon/audit/limits.h"
 #include "daemon/audit/verify.h"
 #include "daemon/calls/answers.h"
+#include "daemon/calls/authority.h"
 #include "daemon/calls/recording.h"
 #include "daemon/calls/table.h"
 #include "daemon/version.h"
@@ -97,13 +98,21 @@ awaitable<front::Response> agents_list(Context context) {
 }
 
 awaitable<front::Response> agents_show(Context context) {
+  const auto& service = context.service;
   const auto name = *context.exchange.request.get("name");
-  const auto record = context.service.policy.records->find(name);
-  if (record == nullptr)
+  const auto record = service.policy.records->find(name);
+  auto now = authority_now(service, name);
+  // An agent whose record was taken away may still have tokens: they are what one looks for.
+  if (record == nullptr && now.at("tokens") == 0)
     co_return problem(
         {404, "not_found", "no agent has this name", "`badgectl agents list` has all"},
         context.exchange.correlation_id);
-  co_return ok_json(context, agents::record_json(*record, context.service.policy.rules.limits));
+  if (record == nullptr)
+    co_return ok_json(context, json::serialize(json::object{
+                                   {"name", name}, {"record", nullptr}, {"now", std::move(now)}}));
+  auto body = agents::record_json(*record, service.policy.rules.limits);
+  body.pop_back();
+  co_return ok_json(context, body + ",\"now\":" + json::serialize(now) + '}');
 }
 
 awaitable<front::Response> matrix(Context context) {

@@ -1,9 +1,11 @@
 // POST /v1/proof: a DPoP proof (RFC 9449 4.2) for one method and one URL, by the session's key. The
 // only thing that key ever signs.
 #include <algorithm>
+#include <limits>
 
 #include "attest/jose/base64url.h"
 #include "attest/jose/dpop.h"
+#include "attest/jose/status_list.h"
 #include "attest/jose/url.h"
 #include "daemon/calls/recording.h"
 #include "daemon/calls/table.h"
@@ -50,7 +52,12 @@ Result<tokens::KnownToken> verify_own(Service& service, const agents::Record& re
     if (verified->jkt != session.jkt() || !verified->badged ||
         verified->badged->session != session.id())
       return fail(Errc::refused, "the token is of another session");
-    return tokens::KnownToken{std::string(token), grant.urls, verified->expires_at};
+    const auto status = attest::status_reference(verified->claims);
+    if (!status || !*status) return fail(Errc::refused, "the token has no status of ours");
+    // An index of ours fits; another's is beyond every list.
+    const auto index = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>((*status)->index, std::numeric_limits<std::uint32_t>::max()));
+    return tokens::KnownToken{std::string(token), grant.urls, verified->expires_at, index};
   }
   return fail(Errc::refused, "the token is for an audience that the record does not grant");
 }
@@ -67,6 +74,8 @@ std::variant<std::string, Refusal> check(Service& service, const agents::Record&
   }
   if (known->expires_at <= unix_now())
     return invalid_token("expired-token", "the token has expired");
+  if (service.revocations.revoked(known->status_index))
+    return invalid_token("revoked-token", "the token was revoked");
   if (!is_method(*request.get("method")))
     return Refusal{"method", {400, "invalid_request", "method is no HTTP method", {}}};
   auto url = attest::normalise_htu(*request.get("url"));
@@ -123,6 +132,12 @@ awaitable<front::Response> proof(Context context) {
     const auto refusal = invalid_token("session-ended", "the session ended meanwhile");
     co_return co_await deny(context, "proof-refused", refusal.reason,
                             "it ended while the key signed", refusal.answer);
+  }
+  const auto* known = session->known(*request.get("access_token"));
+  if (known == nullptr || service.revocations.revoked(known->status_index)) {
+    const auto refusal = invalid_token("revoked-token", "the token was revoked meanwhile");
+    co_return co_await deny(context, "proof-refused", refusal.reason,
+                            "it was revoked while the key signed", refusal.answer);
   }
   if (!signature) {
     const auto refusal = unavailable(signature.error());

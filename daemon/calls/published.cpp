@@ -28,6 +28,21 @@ awaitable<front::Response> metadata(Context context) {
   co_return response;
 }
 
+// draft-ietf-oauth-status-list 8.1: the whole list; the same bytes as the published file.
+awaitable<front::Response> status_list(Context context) {
+  const auto& list = context.service.revocations.list();
+  if (list.empty()) {
+    const auto none = fail(Errc::unavailable, "answer the status list: none is signed yet");
+    co_return problem(unavailable(none), context.exchange.correlation_id);
+  }
+  front::Response response;
+  response.body = list;
+  response.content_type = "application/statuslist+jwt";
+  response.max_age = 1;  // a copy kept longer hides what was revoked since
+  response.correlation_id = context.exchange.correlation_id;
+  co_return response;
+}
+
 awaitable<front::Response> identity(Context context) {
   const auto identity = context.service.store.identity();
   if (!identity) co_return problem(unavailable(identity.error()), context.exchange.correlation_id);

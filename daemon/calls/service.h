@@ -22,6 +22,7 @@
 #include "daemon/tokens/memory_signing.h"
 #include "daemon/tokens/mint.h"
 #include "daemon/tokens/publish.h"
+#include "daemon/tokens/revocations.h"
 #include "daemon/tokens/sessions.h"
 
 namespace badged::calls {
@@ -51,6 +52,7 @@ struct Service {
   tokens::MemorySigning& memory_signing;
   tokens::Publisher& publisher;
   tokens::Epochs& epochs;
+  tokens::Revocations& revocations;
   audit::Log& log;
   audit::Recorder& recorder;
   ClockWatch& clock;
@@ -63,6 +65,8 @@ struct Service {
 
   // One bucket per agent name; forgotten with its record.
   std::unordered_map<std::string, tokens::RateBucket> token_rates;
+  // The same for introspection and revocation.
+  std::unordered_map<std::string, tokens::RateBucket> question_rates;
 };
 
 std::int64_t unix_now();

@@ -34,6 +34,10 @@ constexpr std::array kEvidenceFields{
     FieldShape{"audience", true},
     FieldShape{.name = "pcrs", .object = true},
 };
+// RFC 7662 2.1, RFC 7009 2.1. An admin may also name what has no token at hand.
+constexpr std::array kTokenField{FieldShape{"token", true}, FieldShape{"token_type_hint"}};
+constexpr std::array kRevokeFields{FieldShape{"token"}, FieldShape{"token_type_hint"},
+                                   FieldShape{"jti"}, FieldShape{"session"}, FieldShape{"agent"}};
 constexpr std::array kPidField{FieldShape{"pid", true}};
 constexpr std::array kNameField{FieldShape{"name", true}};
 constexpr std::array kTailFields{FieldShape{"since"}, FieldShape{"limit"}};
@@ -49,6 +53,21 @@ constexpr std::array kTable{
     Row{{Method::post, "/v1/evidence", Socket::agent, BodyKind::json, kEvidenceFields},
         Who::listed,
         evidence},
+    Row{{Method::post, "/v1/introspect", Socket::agent, BodyKind::form, kTokenField},
+        Who::listed,
+        introspect},
+    Row{{Method::post, "/v1/revoke", Socket::agent, BodyKind::form, kTokenField},
+        Who::listed,
+        revoke},
+    Row{{Method::post, "/v1/introspect", Socket::admin, BodyKind::form, kTokenField},
+        Who::admin,
+        introspect_any},
+    Row{{Method::post, "/v1/revoke", Socket::admin, BodyKind::form, kRevokeFields},
+        Who::admin,
+        revoke_any},
+    Row{{Method::get, "/v1/status-list", Socket::both, BodyKind::none, {}},
+        Who::anyone,
+        status_list},
     Row{{Method::get, "/v1/whoami", Socket::agent, BodyKind::none, {}}, Who::listed, whoami},
     Row{{Method::get, "/v1/jwks", Socket::both, BodyKind::none, {}}, Who::anyone, jwks},
     Row{{Method::get, "/.well-known/oauth-authorization-server", Socket::both, BodyKind::none, {}},

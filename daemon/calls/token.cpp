@@ -96,6 +96,7 @@ awaitable<Result<Signature>> sign(Service& service, const Signer& signer, const 
 struct Minted {
   std::string token;
   std::string jti;
+  std::uint32_t status_index = 0;
   std::int64_t issued_at = 0;
   std::int64_t expires_at = 0;
 };
@@ -113,9 +114,16 @@ awaitable<Result<Minted>> mint(Context context, const policy::Grant& grant,
   if (!signer) co_return signer.error();
   const auto epoch = service.epochs.of(session.agent());
   if (!epoch) co_return epoch.error();
+  const tokens::Authority authority{session.agent(), session.id(), grant.audience,
+                                    tokens::joined(grant.scope)};
+  const auto place =
+      co_await service.revocations.admit(random, minted.expires_at, authority, minted.issued_at);
+  if (!place) co_return place.error();
+  minted.status_index = *place;
   const auto payload = tokens::token_payload(
       {service.host, grant, session, minted.jti, context.exchange.correlation_id, minted.issued_at,
-       minted.expires_at, *epoch, context.caller->executable_digest});
+       minted.expires_at, *epoch, minted.status_index, service.revocations.uri(),
+       context.caller->executable_digest});
   minted.token = signer->encoded_header;
   attest::append_base64url(minted.token, as_bytes(payload));
   const auto signature = co_await sign(service, *signer, keystore::sha256(as_bytes(minted.token)),
@@ -130,6 +138,7 @@ audit::Entry token_entry(const Context& context, const policy::Grant& grant,
   auto entry = entry_about("token", context);
   entry.text("jti", minted.jti).text("audience", grant.audience);
   entry.text("scope", tokens::joined(grant.scope)).number("exp", minted.expires_at);
+  entry.number("status_idx", minted.status_index);
   entry.text("tier", agents::to_string(grant.tier)).text("session", session.id());
   entry.text("token_type", policy::to_string(grant.token_type));
   entry.text("custody", keystore::to_string(session.custody()));
@@ -150,7 +159,7 @@ std::optional<front::Response> cached_answer(const Context& context, const polic
     return std::nullopt;
   const auto now = unix_now();
   const auto* cached = session->cached(tokens::cache_key(grant), now);
-  if (cached == nullptr) return std::nullopt;
+  if (cached == nullptr || service.revocations.revoked(cached->status_index)) return std::nullopt;
   ++service.recorder.use(session->id(), session->agent()).cached_tokens;
   return token_answer(context, cached->body_head, cached->expires_at - now);
 }
@@ -213,13 +222,17 @@ awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPt
     log(Level::error, recorded.error().what, context.exchange.correlation_id);
     co_return problem(unavailable(recorded.error()), context.exchange.correlation_id);
   }
+  if (service.revocations.revoked(minted->status_index)) {
+    auto revoked = fail(Errc::busy, "the token was revoked before it was handed out");
+    co_return co_await not_now(context, std::move(revoked));
+  }
   auto head = tokens::answer_head(minted->token, grant);
   const auto response = token_answer(context, head, minted->expires_at - minted->issued_at);
   if (!session->ended()) {
     if (grant.token_type == policy::TokenType::dpop)
-      session->remember({minted->token, grant.urls, minted->expires_at});
-    session->cache(
-        {tokens::cache_key(grant), std::move(head), minted->issued_at, minted->expires_at});
+      session->remember({minted->token, grant.urls, minted->expires_at, minted->status_index});
+    session->cache({tokens::cache_key(grant), std::move(head), minted->issued_at,
+                    minted->expires_at, minted->status_index});
   }
   co_return response;
 }

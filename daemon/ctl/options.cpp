@@ -83,6 +83,12 @@ void add_admin_verbs(CLI::App& app, Options& o, std::map<CLI::App*, Verb>& verbs
       Verb::matrix;
   verbs[app.add_subcommand("status", "admin: badged's own state")] = Verb::status;
   verbs[app.add_subcommand("reload", "admin: read the records again")] = Verb::reload;
+  CLI::App* revoke =
+      app.add_subcommand("revoke", "admin: end a token, a session, or an agent's all");
+  revoke->add_option("--jti", o.jti, "the token with this id");
+  revoke->add_option("--session", o.session, "a session, its key and its tokens");
+  revoke->add_option("--agent", o.name, "all sessions and tokens of this agent");
+  verbs[revoke] = Verb::revoke;
   CLI::App* audit = app.add_subcommand("audit", "the tamper-evident record");
   audit->require_subcommand(1)->fallthrough();
   CLI::App* tail = audit->add_subcommand("tail", "admin: the newest lines");
@@ -163,6 +169,9 @@ std::string complaint(const CLI::App& app, const Options& o) {
     return name + " is empty: give it a value or leave it out";
   if (o.verb == Verb::exec && o.rest.empty())
     return "exec needs a command: badgectl exec -- COMMAND [ARGUMENTS]";
+  const int ends = (o.jti.empty() ? 0 : 1) + (o.session.empty() ? 0 : 1) + (o.name.empty() ? 0 : 1);
+  if (o.verb == Verb::revoke && ends != 1)
+    return "revoke needs one of --jti, --session and --agent";
   return {};
 }
 

@@ -25,6 +25,7 @@ enum class Verb {
   matrix,
   status,
   reload,
+  revoke,
   audit_tail,
   audit_verify,
 };
@@ -53,7 +54,9 @@ struct Options {
   std::string out;                // evidence: a file in place of standard output
   bool host = false;              // evidence: about the host itself, by the admin socket
   std::optional<int> pid;
-  std::string name;               // agents show
+  std::string name;               // agents show, revoke --agent
+  std::string jti;                // revoke
+  std::string session;            // revoke
   std::string directory;          // agents validate
   std::string unit;               // agents new
   std::string since;              // audit tail

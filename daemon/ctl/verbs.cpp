@@ -206,6 +206,8 @@ Outcome run(const Options& options) {
       return status(options);
     case Verb::reload:
       return reload(options);
+    case Verb::revoke:
+      return revoke(options);
     case Verb::audit_tail:
       return audit_tail(options);
     case Verb::audit_verify:

@@ -26,6 +26,7 @@ Outcome agents_new(const Options&);       // offline.cpp
 Outcome matrix(const Options&);
 Outcome status(const Options&);
 Outcome reload(const Options&);
+Outcome revoke(const Options&);  // revoke.cpp
 Outcome audit_tail(const Options&);
 Outcome audit_verify(const Options&);  // offline.cpp
 

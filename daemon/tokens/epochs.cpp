@@ -10,4 +10,10 @@ Result<std::int64_t> Epochs::of(const std::string& agent) {
   return epoch;
 }
 
+Result<std::int64_t> Epochs::raise(const std::string& agent) {
+  const auto epoch = of(agent);
+  if (epoch) ++known_[agent];
+  return epoch ? Result<std::int64_t>(*epoch + 1) : epoch;
+}
+
 }  // namespace badged::tokens

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace badged::tokens::limits {
 
@@ -25,6 +26,27 @@ inline constexpr std::size_t kKnownTokensPerSession = 16;
 
 // Callers that wait for one session's TPM key to be made.
 inline constexpr std::size_t kMaxWaitersPerSession = 64;
+
+// Places in the status list that are reserved with one write to disk: at 20,000 new tokens a second
+// that is five writes, and a restart leaves at most so many unused.
+inline constexpr std::uint32_t kStatusBlock = 4096;
+
+// 2^23 unexpired tokens at once: 1 MiB of status list, 200 MB of ledger. 20,000 new tokens a second
+// that live 5 minutes are 6 million.
+inline constexpr std::uint32_t kStatusBlocks = 2048;
+
+// The next block is reserved when the open one has no more places than this, so that no token waits
+// for the disk: 50 ms at 20,000 a second.
+inline constexpr std::size_t kStatusPlacesAhead = 1024;
+
+// A reserved block takes tokens for an hour at least, whatever their lifetime. Then another is
+// reserved: one write in an hour where few tokens are made.
+inline constexpr std::chrono::seconds kStatusBlockUse = 1h;
+
+// Resource servers fetch the list anew after this long (`ttl`); it is signed again twice as often,
+// and good for an hour: they go on for so long when badged is down, then refuse.
+inline constexpr std::chrono::seconds kStatusListTtl = 5min;
+inline constexpr std::chrono::seconds kStatusListLife = 1h;
 
 // A token may be checked by a clock a little behind ours.
 inline constexpr std::chrono::seconds kRetireLeeway = 1min;

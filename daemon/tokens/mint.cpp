@@ -33,6 +33,14 @@ void append_details(std::string& out, const std::vector<policy::AuthorizationDet
   out += ']';
 }
 
+// draft-ietf-oauth-status-list 6.1.
+void append_status(std::string& out, const TokenClaims& claims) {
+  out += R"(,"status":{"status_list":{)";
+  member(out, "idx", std::int64_t{claims.status_index});
+  member(out, "uri", claims.status_uri);
+  out += "}}";
+}
+
 // The claim of ours: what the token rests on (docs/protocol.md).
 void append_badged(std::string& out, const TokenClaims& claims) {
   out += ",\"badged\":{";
@@ -92,6 +100,7 @@ std::string token_payload(const TokenClaims& claims) {
     member(out, "jkt", claims.session.jkt());
     out += '}';
   }
+  append_status(out, claims);
   append_badged(out, claims);
   out += '}';
   return out;

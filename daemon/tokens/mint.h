@@ -27,6 +27,8 @@ struct TokenClaims {
   std::int64_t issued_at = 0;
   std::int64_t expires_at = 0;
   std::int64_t epoch = 0;
+  std::uint32_t status_index = 0;  // in the list at `status_uri`
+  std::string_view status_uri;
   std::optional<Digest> executable_sha256;
 };
 

@@ -17,7 +17,25 @@ Error file_error(const std::string& path, const char* call) {
   return fail(Errc::unavailable, "publish " + path + ": " + call + ": " + std::strerror(errno));
 }
 
-// A web server reads these while they are replaced: the old file or the new, never a part.
+// RFC 8414 2. The endpoints are served on the sockets of each host; the URLs name them for clients
+// that look for the members, nothing is served there by badged.
+std::string metadata_of(const Host& host) {
+  const boost::json::object document{{"issuer", host.issuer},
+                                     {"token_endpoint", host.issuer + "/v1/token"},
+                                     {"jwks_uri", host.issuer + "/jwks.json"},
+                                     {"grant_types_supported", {"client_credentials"}},
+                                     {"response_types_supported", boost::json::array{}},
+                                     {"token_endpoint_auth_methods_supported", {"none"}},
+                                     {"revocation_endpoint", host.issuer + "/v1/revoke"},
+                                     {"revocation_endpoint_auth_methods_supported", {"none"}},
+                                     {"introspection_endpoint", host.issuer + "/v1/introspect"},
+                                     {"introspection_endpoint_auth_methods_supported", {"none"}},
+                                     {"dpop_signing_alg_values_supported", {"ES256"}}};
+  return boost::json::serialize(document);
+}
+
+}  // namespace
+
 Result<void> replace_public_file(const std::string& path, std::string_view content) {
   const auto temporary = path + ".new";
   const peers::OwnedFd file(
@@ -34,21 +52,6 @@ Result<void> replace_public_file(const std::string& path, std::string_view conte
   if (::rename(temporary.c_str(), path.c_str()) != 0) return file_error(path, "rename");
   return ok();
 }
-
-// RFC 8414 2. The token endpoint is served on the agents' socket of each host; the URL names it for
-// clients that look for the member, nothing is served there by badged.
-std::string metadata_of(const Host& host) {
-  const boost::json::object document{{"issuer", host.issuer},
-                                     {"token_endpoint", host.issuer + "/v1/token"},
-                                     {"jwks_uri", host.issuer + "/jwks.json"},
-                                     {"grant_types_supported", {"client_credentials"}},
-                                     {"response_types_supported", boost::json::array{}},
-                                     {"token_endpoint_auth_methods_supported", {"none"}},
-                                     {"dpop_signing_alg_values_supported", {"ES256"}}};
-  return boost::json::serialize(document);
-}
-
-}  // namespace
 
 Publisher::Publisher(Host host, std::string directory)
     : host_(std::move(host)), directory_(std::move(directory)), metadata_(metadata_of(host_)) {}

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "attest/jose/access_token.h"
 #include "attest/jose/jwk.h"
@@ -12,6 +13,10 @@
 #include "keystore/store.h"
 
 namespace badged::tokens {
+
+// A web server reads these while they are replaced: the old file or the new, never a part. Waits
+// for the disk.
+Result<void> replace_public_file(const std::string& path, std::string_view content);
 
 class Publisher {
  public:

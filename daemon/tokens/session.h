@@ -38,6 +38,7 @@ struct CachedToken {
   std::string body_head;  // the JSON answer up to `"expires_in":`
   std::int64_t issued_at = 0;
   std::int64_t expires_at = 0;
+  std::uint32_t status_index = 0;  // ask Revocations before it is answered again
 };
 
 // A token of this session that was issued or verified before: what a proof for it may say.
@@ -45,6 +46,7 @@ struct KnownToken {
   std::string token;
   std::vector<std::string> urls;  // normalised
   std::int64_t expires_at = 0;
+  std::uint32_t status_index = 0;  // ask Revocations before a proof is made
 };
 
 class Session {

@@ -68,6 +68,30 @@ SessionPtr Sessions::find(const peers::Process& process, const agents::Record& r
   return found == slots_.end() ? nullptr : found->second->session;
 }
 
+SessionPtr Sessions::find(const std::string& id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+std::size_t Sessions::end_where(const std::string& agent,
+                                const std::function<bool(const Session&)>& wanted,
+                                const char* why) {
+  std::vector<Key> over;
+  std::size_t lived = 0;
+  for (const auto& [key, slot] : slots_) {
+    const bool unborn = slot->session == nullptr && !agent.empty() && std::get<1>(key) == agent;
+    if (!unborn && (slot->session == nullptr || !wanted(*slot->session))) continue;
+    lived += unborn ? 0 : 1;
+    over.push_back(key);
+  }
+  for (const auto& key : over) end(key, why);
+  return lived;
+}
+
+void Sessions::each(const std::function<void(const Session&)>& visit) const {
+  for (const auto& [id, session] : by_id_) visit(*session);
+}
+
 awaitable<Result<SessionPtr>> Sessions::open(std::shared_ptr<peers::Process> process,
                                              agents::RecordPtr record, keystore::Custody custody) {
   const auto key = key_of(*process, *record);
@@ -104,6 +128,7 @@ awaitable<Result<SessionPtr>> Sessions::open(std::shared_ptr<peers::Process> pro
   const bool ours = still != slots_.end() && still->second == slot;
   if (made) slot->session = *made;
   if (!made) slot->failure = made.error();
+  if (made && ours) by_id_[(*made)->id()] = *made;
   if (made && ours) adopt(key, slot, process);
   if (made && !ours) close(**made, "superseded");
   if (!made && ours) slots_.erase(still);
@@ -161,6 +186,7 @@ void Sessions::end(const Key& key, const char* why) {
 
 void Sessions::close(Session& session, const char* why) {
   if (session.ended()) return;
+  const auto kept = by_id_.extract(session.id());  // held until the end of this function
   if (const auto* stored = session.stored_key()) store_.destroy(stored->id, {});
   session.end();
   ended_(session, why);

@@ -34,6 +34,14 @@ class Sessions {
   // Null when the caller has none.
   SessionPtr find(const peers::Process& process, const agents::Record& record) const;
 
+  // By its id; null when no such session lives.
+  SessionPtr find(const std::string& id) const;
+  // Ends what is wanted, at once; one whose key is being made ends unborn where `agent` is its
+  // agent's name. How many lived.
+  std::size_t end_where(const std::string& agent, const std::function<bool(const Session&)>& wanted,
+                        const char* why);
+  void each(const std::function<void(const Session&)>& visit) const;
+
   // Ends unit sessions whose invocation is over. Call each second.
   void sweep();
   // Lets the keys of idle sessions rest. Call each minute.
@@ -64,6 +72,7 @@ class Sessions {
   keystore::Store& store_;
   const Ended ended_;
   std::map<Key, SlotPtr> slots_;
+  std::unordered_map<std::string, SessionPtr> by_id_;  // those that live
 };
 
 }  // namespace badged::tokens

@@ -55,11 +55,26 @@ TEST_CASE("an agent's epoch is 0 until it was raised") {
 TEST_CASE("a newer version is refused and left as it is") {
   const Folder folder;
   { REQUIRE(StateDb::open(folder.db())); }
-  execute(folder.db(), "PRAGMA user_version=2");
+  execute(folder.db(), "PRAGMA user_version=3");
   const auto db = StateDb::open(folder.db());
   REQUIRE_FALSE(db);
   CHECK(db.error().code == Errc::refused);
-  CHECK(db.error().what.find("version 2 was written by a newer badged") != std::string::npos);
+  CHECK(db.error().what.find("version 3 was written by a newer badged") != std::string::npos);
+}
+
+TEST_CASE("a database of version 1 gets the table of the status list and keeps what it has") {
+  const Folder folder;
+  execute(folder.db(),
+          "CREATE TABLE audit_head(id INTEGER PRIMARY KEY CHECK(id=1), seq INTEGER NOT NULL, hash "
+          "BLOB NOT NULL, file_offset INTEGER NOT NULL) STRICT;"
+          "CREATE TABLE agent_epoch(agent TEXT PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;"
+          "INSERT INTO agent_epoch VALUES('bot', 4); PRAGMA user_version=1;");
+  {
+    const auto db = StateDb::open(folder.db());
+    REQUIRE(db);
+    CHECK((*db)->agent_epoch("bot").value() == 4);
+  }
+  execute(folder.db(), "INSERT INTO status_block VALUES(0, 1, x'00')");
 }
 
 TEST_CASE("a damaged database is named, with what to do, and kept") {
