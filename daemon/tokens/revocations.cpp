@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <functional>
 
 #include "attest/jose/jws.h"
 #include "attest/jose/status_list.h"
@@ -18,9 +19,10 @@ namespace {
 namespace asio = boost::asio;
 using asio::awaitable;
 
-// Runs `work` on the writer's thread.
-template <class T, class Work>
-awaitable<T> on_writer(asio::io_context& io, asio::thread_pool& writer, Work work) {
+// Runs `work` on the writer's thread. Give it a name in the caller: GCC 12 destroys a temporary
+// lambda in a co_await expression twice.
+template <class T>
+awaitable<T> on_writer(asio::io_context& io, asio::thread_pool& writer, std::function<T()> work) {
   co_return co_await await_answer<T>(io, [&](Answer<T> done) {
     asio::post(writer, [work = std::move(work), done = std::move(done)] { done(work()); });
   });
@@ -87,8 +89,10 @@ void Revocations::begin_reservation(std::int64_t expires_at, std::int64_t now) {
 }
 
 awaitable<Result<void>> Revocations::commit(StatusChange change) {
-  co_return co_await on_writer<Result<void>>(
-      io_, writer_, [this, change = std::move(change)] { return store_->commit(change); });
+  std::function<Result<void>()> work = [this, change = std::move(change)] {
+    return store_->commit(change);
+  };
+  co_return co_await on_writer(io_, writer_, std::move(work));
 }
 
 awaitable<void> Revocations::wait_for_turn() {
@@ -151,10 +155,10 @@ awaitable<Result<void>> Revocations::publish_once() {
       std::chrono::duration_cast<std::chrono::seconds>(Clock::now().time_since_epoch()).count();
   const attest::StatusListClaims claims{issuer_, uri_, now, now + limits::kStatusListLife.count(),
                                         limits::kStatusListTtl.count()};
-  auto bits = ledger_.bits();
-  const auto payload = co_await on_writer<Result<std::string>>(
-      io_, writer_,
-      [claims, bits = std::move(bits)] { return attest::status_list_payload(claims, bits); });
+  std::function<Result<std::string>()> pack = [claims, bits = ledger_.bits()] {
+    return attest::status_list_payload(claims, bits);
+  };
+  const auto payload = co_await on_writer(io_, writer_, std::move(pack));
   if (!payload) co_return payload.error();
   const auto* key = keys_.current(now);
   if (key == nullptr)
@@ -166,8 +170,10 @@ awaitable<Result<void>> Revocations::publish_once() {
   if (!signature) co_return signature.error();
   attest::append_signature(jws, *signature);
   list_ = jws;
-  auto written = co_await on_writer<Result<void>>(
-      io_, writer_, [this, jws = std::move(jws)] { return replace_public_file(file_, jws); });
+  std::function<Result<void>()> write = [this, jws = std::move(jws)] {
+    return replace_public_file(file_, jws);
+  };
+  auto written = co_await on_writer(io_, writer_, std::move(write));
   if (written) listed_at_ = now;
   co_return written;
 }

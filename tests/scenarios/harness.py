@@ -77,7 +77,7 @@ def call(path, method, target, body=None, headers=None):
 
 def exchange(connection, method, target, body=None, headers=None):
     headers = dict(headers or {})
-    if isinstance(body, dict) and target == "/v1/token":
+    if isinstance(body, dict) and target in ("/v1/token", "/v1/introspect", "/v1/revoke"):
         import urllib.parse
         body = urllib.parse.urlencode(body, doseq=True)
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
