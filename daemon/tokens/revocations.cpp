@@ -49,10 +49,21 @@ Revocations::~Revocations() {
 
 void Revocations::restore(const std::string& audit_log, std::int64_t now) {
   const auto after = now - limits::kRetireLeeway.count();
-  for (const auto& block : store_->blocks(now).value()) ledger_.restore(block);
-  read_issued(audit_log, after, [this](const IssuedLine& line) {
+  std::set<std::uint32_t> stored;
+  for (const auto& block : store_->blocks(now).value()) {
+    ledger_.restore(block);
+    stored.insert(block.number);
+  }
+  std::set<std::uint32_t> lost;
+  read_issued(audit_log, after, [&](const IssuedLine& line) {
     ledger_.restore(line.status_index, line.jti, line.expires_at, line.authority);
+    const auto number = line.status_index / limits::kStatusBlock;
+    if (!stored.contains(number)) lost.insert(number);
   }).value();
+  // A state.db that was removed: the log may go next, and these places must stay taken.
+  StatusChange change;
+  for (const auto number : lost) change.blocks.push_back(ledger_.block(number));
+  if (!change.empty()) store_->commit(change).value();
   ledger_.reopen();
 }
 
