@@ -12,6 +12,7 @@ using namespace badged::tokens;
 
 namespace {
 
+constexpr const char* kList = "https://badged.example.org/status.jwt";
 const Host kHost{"https://badged.example.org", "example.org", "build-7"};
 
 }  // namespace
@@ -24,10 +25,13 @@ TEST_CASE("a token has exactly the members of the protocol, in this order") {
       R"("sub":"spiffe://example.org/host/build-7/agent/invoice-bot",)"
       R"("aud":"https://ledger.example.org/","client_id":"invoice-bot","iat":1000,"exp":1600,)"
       R"("jti":"j-1","txn":"t-1")";
-  CHECK(token_payload({kHost, grant, *session, "j-1", "t-1", 1000, 1600, 0, std::nullopt}) ==
-        common + R"(,"scope":"invoices.read invoices.write","cnf":{"jkt":")" + session->jkt() +
-            R"("},"badged":{"tier":"baseline","binding":"process","session":"s-1","epoch":0,)"
-            R"("host":{"attestation":"none","custody":"locked-memory"}}})");
+  CHECK(
+      token_payload(
+          {kHost, grant, *session, "j-1", "t-1", 1000, 1600, 0, 5, kList, std::nullopt}) ==
+      common + R"(,"scope":"invoices.read invoices.write","cnf":{"jkt":")" + session->jkt() +
+          R"("},"status":{"status_list":{"idx":5,"uri":"https://badged.example.org/status.jwt"}},)"
+          R"("badged":{"tier":"baseline","binding":"process","session":"s-1","epoch":0,)"
+          R"("host":{"attestation":"none","custody":"locked-memory"}}})");
   auto other = grant;
   other.scope.clear();
   other.details = {{"pay", R"({"type":"pay"})"}, {"see", R"({"type":"see"})"}};
@@ -38,9 +42,11 @@ TEST_CASE("a token has exactly the members of the protocol, in this order") {
   digest.fill(0xab);
   std::string hex;
   for (int i = 0; i < 32; ++i) hex += "ab";
-  CHECK(token_payload({kHost, other, *session, "j-1", "t-1", 1000, 1600, 3, digest}) ==
+  CHECK(token_payload({kHost, other, *session, "j-1", "t-1", 1000, 1600, 3, 4096, kList, digest}) ==
         common +
             R"(,"authorization_details":[{"type":"pay"},{"type":"see"}],)"
+            R"("status":{"status_list":{"idx":4096,)"
+            R"("uri":"https://badged.example.org/status.jwt"}},)"
             R"("badged":{"tier":"elevated","binding":"unit","session":"s-1","epoch":3,)"
             R"("executable_sha256":")" +
             hex + R"(","host":{"attestation":"none","custody":"locked-memory"}}})");
@@ -50,7 +56,8 @@ TEST_CASE("a payload is JSON whatever the host is called") {
   const auto session = memory_session();
   const Host host{"https://a\"b\\", "x\n", "\xc3\xa9"};
   const auto grant = ledger_grant();
-  const auto payload = token_payload({host, grant, *session, "j", "t", 1, 2, 0, std::nullopt});
+  const auto payload =
+      token_payload({host, grant, *session, "j", "t", 1, 2, 0, 0, kList, std::nullopt});
   const auto parsed = attest::parse_strict_object(payload);
   REQUIRE(parsed);
   CHECK(attest::string_member(*parsed, "iss", "").value() == "https://a\"b\\");

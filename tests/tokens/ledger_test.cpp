@@ -1,0 +1,227 @@
+// Places in the status list: given out once, kept until the token has expired, marked when revoked.
+#include "daemon/tokens/ledger.h"
+
+#include <catch2/catch.hpp>
+
+#include "attest/jose/base64url.h"
+#include "daemon/audit/state_db.h"
+#include "daemon/tokens/issued_lines.h"
+#include "daemon/tokens/status_store.h"
+#include "tests/audit/support.h"
+
+using namespace badged;
+using namespace badged::test;
+using namespace badged::tokens;
+
+namespace {
+
+constexpr std::int64_t kNow = 1'800'000'000;
+constexpr std::int64_t kLong = kNow + 90'000;
+const Authority kBot{"bot", "s1", "https://a.example/", "read"};
+const Authority kOther{"other", "s2", "https://a.example/", "read"};
+
+Jti jti_of(std::uint32_t number) {
+  Jti jti{};
+  for (std::size_t i = 0; i < 4; ++i) jti[i] = static_cast<std::uint8_t>(number >> 8 * i);
+  jti[15] = 1;
+  return jti;
+}
+
+// Reserves as the daemon does.
+void reserve(Ledger& ledger, std::int64_t now = kNow, std::int64_t until = kLong) {
+  const auto block = ledger.choose(now, until);
+  REQUIRE(block);
+  ledger.opened(block->number);
+}
+
+Ledger::Marked revoke_all_of(Ledger& ledger, const std::string& agent, std::int64_t now = kNow) {
+  return ledger.revoke(now, [&](const Jti&, const Authority& of) { return of.agent == agent; });
+}
+
+}  // namespace
+
+TEST_CASE("no place is given out before it is reserved, nor for longer than it is reserved") {
+  Ledger ledger;
+  CHECK_FALSE(ledger.add(jti_of(1), kNow + 60, kBot));
+  const auto block = ledger.choose(kNow, kNow + 60);
+  REQUIRE(block);
+  CHECK_FALSE(ledger.add(jti_of(1), kNow + 60, kBot));  // not on disk yet
+  ledger.opened(block->number);
+  CHECK_FALSE(ledger.add(jti_of(1), kNow + 61, kBot));
+  CHECK(ledger.add(jti_of(1), kNow + 60, kBot) == 0U);
+}
+
+TEST_CASE("a place is never given out again before its token has expired") {
+  Ledger ledger;
+  std::set<std::uint32_t> live;
+  std::uint32_t made = 0;
+  const auto fill = [&](std::int64_t now, std::int64_t exp, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (!ledger.has_room(1, exp)) reserve(ledger, now, now + 90'000);
+      const auto place = ledger.add(jti_of(++made), exp, kBot);
+      REQUIRE(place);
+      REQUIRE(live.insert(*place).second);
+    }
+  };
+  fill(kNow, kNow + 600, 3 * limits::kStatusBlock);
+  fill(kNow + 300, kNow + 900, limits::kStatusBlock);
+  // Those that expired at kNow + 600 make room once no clock can take them for good any more.
+  std::erase_if(live, [](std::uint32_t place) { return place < 3 * limits::kStatusBlock; });
+  fill(kNow + 600 + limits::kRetireLeeway.count(), kNow + 2000, 2 * limits::kStatusBlock);
+  CHECK(*live.begin() == 0);
+}
+
+TEST_CASE(
+    "when the list is full of live tokens, the next one is refused and nothing is overwritten") {
+  Ledger ledger;
+  for (std::uint32_t i = 0; i < limits::kStatusBlocks; ++i) reserve(ledger);
+  const auto none = ledger.choose(kNow, kLong);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().code == Errc::busy);
+}
+
+TEST_CASE("revoking marks the tokens that are meant, and says how many were not marked before") {
+  Ledger ledger;
+  reserve(ledger);
+  const auto one = ledger.add(jti_of(1), kNow + 60, kBot).value();
+  const auto two = ledger.add(jti_of(2), kNow + 60, kOther).value();
+  const auto gone = ledger.add(jti_of(3), kNow - 1, kBot).value();
+  const auto marked = revoke_all_of(ledger, "bot");
+  CHECK(marked.tokens == 1);
+  CHECK(marked.blocks == std::set<std::uint32_t>{0});
+  CHECK(ledger.revoked(one));
+  CHECK_FALSE(ledger.revoked(two));
+  CHECK_FALSE(ledger.revoked(gone));
+  CHECK(revoke_all_of(ledger, "bot").tokens == 0);
+  CHECK(revoke_all_of(ledger, "bot").found == 1);
+  const auto bits = ledger.bits();
+  CHECK(bits.size() == limits::kStatusBlock / 8);
+  CHECK(bits[0] == 1);  // the first token is the lowest bit
+}
+
+TEST_CASE("a token is found by place and jti together, until it expires") {
+  Ledger ledger;
+  reserve(ledger);
+  const auto place = ledger.add(jti_of(7), kNow + 60, kBot).value();
+  REQUIRE(ledger.at(place, jti_of(7), kNow));
+  CHECK(ledger.at(place, jti_of(7), kNow)->authority->session == "s1");
+  CHECK_FALSE(ledger.at(place, jti_of(8), kNow));
+  CHECK_FALSE(ledger.at(place, jti_of(7), kNow + 60));
+  CHECK_FALSE(ledger.at(place + 1, jti_of(7), kNow));
+  CHECK_FALSE(ledger.at(0xffffffff, jti_of(7), kNow));
+}
+
+TEST_CASE("what has expired costs nothing any more") {
+  Ledger ledger;
+  for (std::uint32_t i = 0; i < 2 * limits::kStatusBlock; ++i) {
+    if (!ledger.has_room(1, kNow + 60)) reserve(ledger);
+    REQUIRE(ledger.add(jti_of(i), kNow + 60, i % 2 == 0 ? kBot : kOther));
+  }
+  reserve(ledger);
+  REQUIRE(ledger.add(jti_of(9999), kNow + 600, kOther));
+  ledger.expire(kNow + 60 + limits::kRetireLeeway.count());
+  CHECK(ledger.size() == 1);
+  std::size_t seen = 0;
+  ledger.each(kNow, [&](const Ledger::Token& token) {
+    ++seen;
+    CHECK(token.authority->agent == "other");
+  });
+  CHECK(seen == 1);
+}
+
+TEST_CASE("after a restart the last block goes on behind its last used place, marks included") {
+  Ledger before;
+  reserve(before);
+  const auto place = before.add(jti_of(1), kNow + 60, kBot).value();
+  const auto lost = before.add(jti_of(2), kNow + 60, kBot).value();  // revoked, never recorded
+  revoke_all_of(before, "bot");
+  Ledger after;
+  after.restore(before.block(0));
+  after.restore(place, jti_of(1), kNow + 60, kBot);
+  after.reopen();
+  CHECK(after.revoked(place));
+  const auto next = after.add(jti_of(3), kNow + 60, kBot);
+  REQUIRE(next);
+  CHECK(*next == lost + 1);
+  CHECK_FALSE(after.revoked(*next));
+}
+
+TEST_CASE("a restored block of which no token is known is not gone on with") {
+  Ledger ledger;
+  ledger.restore({0, kLong, {}});
+  ledger.reopen();
+  CHECK_FALSE(ledger.has_room(1, kNow + 60));
+  reserve(ledger);
+  CHECK(ledger.add(jti_of(1), kNow + 60, kBot) == limits::kStatusBlock);
+}
+
+TEST_CASE("blocks, marks and epochs are stored together, and an epoch never falls") {
+  const Folder folder;
+  const auto state = audit::StateDb::open(folder.db());
+  REQUIRE(state);
+  auto store = StatusStore::open(folder.db());
+  REQUIRE(store);
+  StatusBlock block{3, kLong, {}};
+  block.bits[7] = 0x81;
+  REQUIRE((*store)->commit({{block}, {{"bot", 5}}}));
+  REQUIRE((*store)->commit({{{4, kNow - 1, {}}}, {{"bot", 4}}}));
+  store = StatusStore::open(folder.db());
+  const auto blocks = (*store)->blocks(kNow);
+  REQUIRE(blocks);
+  REQUIRE(blocks->size() == 1);  // the other one is free
+  CHECK(blocks->front().number == 3);
+  CHECK(blocks->front().free_after == kLong);
+  CHECK(blocks->front().bits == block.bits);
+  CHECK((*state)->agent_epoch("bot").value() == 5);
+}
+
+TEST_CASE("unexpired tokens are read back from the audit log, whatever their members hold") {
+  const Folder folder;
+  audit::ChainLink link;
+  std::string lines;
+  const auto token = [&](const char* jti, std::int64_t exp, const char* scope, bool with_index) {
+    audit::Entry entry("token");
+    entry.text("agent", "bot").text("jti", jti).text("audience", R"(https://a/","exp":1,"x":")");
+    entry.text("scope", scope).number("exp", exp);
+    if (with_index) entry.number("status_idx", 4097);
+    entry.text("session", "s1");
+    audit::append_line(entry.members(), link, lines);
+  };
+  token("AAAAAAAAAAAAAAAAAAAAAQ", kLong, R"(a"b\c)", true);
+  token("AAAAAAAAAAAAAAAAAAAAAg", kNow, "expired", true);
+  token("AAAAAAAAAAAAAAAAAAAAAw", kLong, "of a version before", false);
+  token("not a jti", kLong, "malformed", true);
+  audit::append_line(audit::Entry("finding").text("detail", ",\"kind\":\"token\"").members(), link,
+                     lines);
+  write_text(folder.log(), lines);
+  std::vector<IssuedLine> found;
+  REQUIRE(read_issued(folder.log(), kNow, [&](const IssuedLine& line) { found.push_back(line); }));
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].jti[15] == 1);
+  CHECK(found[0].status_index == 4097);
+  CHECK(found[0].authority.scope == R"(a"b\c)");
+  CHECK(found[0].authority.audience == R"(https://a/","exp":1,"x":")");
+  CHECK_FALSE(read_issued(folder.log() + ".none", kNow, [](const IssuedLine&) {}));
+}
+
+TEST_CASE("a log longer than one read is read whole, and lines across two reads once") {
+  const Folder folder;
+  audit::ChainLink link;
+  std::string lines;
+  constexpr std::uint32_t kLines = 9000;
+  for (std::uint32_t i = 0; i < kLines; ++i) {
+    audit::Entry entry("token");
+    entry.text("jti", attest::base64url(jti_of(i))).number("exp", kLong).number("status_idx", i);
+    entry.text("scope", std::string(i % 300, 'x'));
+    audit::append_line(entry.members(), link, lines);
+  }
+  write_text(folder.log(), lines);
+  std::set<std::uint32_t> found;
+  std::uint32_t visits = 0;
+  REQUIRE(read_issued(folder.log(), kNow, [&](const IssuedLine& line) {
+    ++visits;
+    found.insert(line.status_index);
+  }));
+  CHECK(visits == kLines);
+  CHECK(found.size() == kLines);
+}
