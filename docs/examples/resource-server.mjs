@@ -1,19 +1,22 @@
 // A resource server that takes badged's tokens: Node 20 or later, with the npm package `jose`.
 //
-//   node resource-server.mjs JWKS-FILE ISSUER AUDIENCE [PORT]
+//   node resource-server.mjs JWKS-FILE ISSUER AUDIENCE [PORT [STATUS-LIST-FILE]]
 //
 // It answers 200 {"ok":true,"sub":...}, or 401 with WWW-Authenticate: DPoP error="...". Everything it
 // needs to know of badged is the issuer's URL and its public keys, here from a file that badged
-// publishes. The checks are those of RFC 9068 4 (the token) and RFC 9449 4.3 and 7.1 (the proof).
+// publishes. The checks are those of RFC 9068 4 (the token), RFC 9449 4.3 and 7.1 (the proof) and, with
+// the status list that badged publishes, draft-ietf-oauth-status-list 8.3: a revoked token is refused.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { inflateSync } from 'node:zlib'
 import * as jose from 'jose'
 
-const [jwksFile, issuer, audience, port = '0'] = process.argv.slice(2)
+const [jwksFile, issuer, audience, port = '0', statusListFile] = process.argv.slice(2)
 const PROOF_SECONDS = 60 // how old a proof may be, and how long its jti is remembered
 const SKEW_SECONDS = 5 // how far in the future
 const MAX_REMEMBERED = 100_000
+const MAX_STATUS_BYTES = 1 << 20 // of a list after inflation: 2^23 tokens
 
 class Refused extends Error {
   constructor(code, description) {
@@ -24,16 +27,31 @@ class Refused extends Error {
 
 // Read again for every token with an unknown key: badged publishes a new key before it uses it.
 let keys = jose.createLocalJWKSet(JSON.parse(readFileSync(jwksFile)))
-async function verifyToken(token) {
-  const options = { issuer, audience, typ: 'at+jwt', algorithms: ['ES256'],
-                    requiredClaims: ['exp', 'iat', 'sub', 'jti', 'client_id', 'cnf'] }
+async function verifyByIssuer(jwt, options) {
+  const pinned = { issuer, algorithms: ['ES256'], ...options }
   try {
-    return (await jose.jwtVerify(token, keys, options)).payload
+    return (await jose.jwtVerify(jwt, keys, pinned)).payload
   } catch (error) {
     if (error.code !== 'ERR_JWKS_NO_MATCHING_KEY') throw error
     keys = jose.createLocalJWKSet(JSON.parse(readFileSync(jwksFile)))
-    return (await jose.jwtVerify(token, keys, options)).payload
+    return (await jose.jwtVerify(jwt, keys, pinned)).payload
   }
+}
+
+const verifyToken = token => verifyByIssuer(token, {
+  audience, typ: 'at+jwt', requiredClaims: ['exp', 'iat', 'sub', 'jti', 'client_id', 'cnf'] })
+
+// The list is read for each request here; a copy fetched from the issuer's URL is kept for its `ttl`.
+async function refuseRevoked(claims) {
+  const { idx, uri } = claims.status?.status_list ?? {}
+  if (!Number.isSafeInteger(idx) || idx < 0 || typeof uri !== 'string') throw new Refused('invalid_token', 'without a status')
+  const list = await verifyByIssuer(readFileSync(statusListFile, 'utf8').trim(), {
+    subject: uri, typ: 'statuslist+jwt', requiredClaims: ['iat', 'status_list'] })
+  const { bits, lst } = list.status_list
+  if (bits !== 1) throw new Refused('invalid_token', 'a status list of another kind')
+  const statuses = inflateSync(Buffer.from(lst, 'base64url'), { maxOutputLength: MAX_STATUS_BYTES })
+  if (idx >= statuses.length * 8) throw new Refused('invalid_token', 'not in the status list')
+  if ((statuses[Math.floor(idx / 8)] >> (idx % 8)) & 1) throw new Refused('invalid_token', 'revoked')
 }
 
 const seen = new Map() // "jkt jti" -> when it may be forgotten
@@ -83,6 +101,7 @@ async function check(request) {
   let claims
   try {
     claims = await verifyToken(token)
+    if (statusListFile) await refuseRevoked(claims)
   } catch (error) {
     throw new Refused('invalid_token', error.message)
   }

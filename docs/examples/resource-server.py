@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A resource server that takes badged's tokens: Python 3 with python3-jwcrypto.
 
-usage: resource-server.py JWKS-FILE ISSUER AUDIENCE [PORT]
+usage: resource-server.py JWKS-FILE ISSUER AUDIENCE [PORT [STATUS-LIST-FILE]]
 
 It answers 200 {"ok":true,"sub":...}, or 401 with WWW-Authenticate: DPoP error="...". The checks are
-those of RFC 9068 4 (the token) and RFC 9449 4.3 and 7.1 (the proof).
+those of RFC 9068 4 (the token), RFC 9449 4.3 and 7.1 (the proof) and, with the status list that
+badged publishes, draft-ietf-oauth-status-list 8.3: a revoked token is refused.
 """
 import base64
 import collections
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 import urllib.parse
+import zlib
 
 from jwcrypto import jwk, jws
 from jwcrypto.common import JWException
@@ -24,6 +26,8 @@ PROOF_SECONDS = 60  # how old a proof may be, and how long its jti is remembered
 SKEW_SECONDS = 5  # how far in the future
 MAX_REMEMBERED = 100_000
 MAX_JWT_BYTES = 16 * 1024
+MAX_LIST_BYTES = 2 << 20
+MAX_STATUS_BYTES = 1 << 20  # of a list after inflation: 2^23 tokens
 
 
 class Refused(Exception):
@@ -32,9 +36,9 @@ class Refused(Exception):
         self.code = code
 
 
-def read_jwt(text, typ, key_of):
+def read_jwt(text, typ, key_of, max_bytes=MAX_JWT_BYTES):
     """The claims of a compact ES256 JWT whose key `key_of(header)` finds. Anything odd raises."""
-    if len(text) > MAX_JWT_BYTES or not re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", text, re.ASCII):
+    if len(text) > max_bytes or not re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", text, re.ASCII):
         raise ValueError("not a compact JWT")
     signed = jws.JWS()
     signed.allowed_algs = ["ES256"]
@@ -54,7 +58,8 @@ def is_time(value):
 
 
 class Verifier:
-    def __init__(self, jwks_file, issuer, audience):
+    def __init__(self, jwks_file, issuer, audience, status_list_file=None):
+        self.status_list_file = status_list_file
         self.jwks_file, self.issuer, self.audience = jwks_file, issuer, audience
         self.seen = collections.OrderedDict()  # (jkt, jti) -> when it may be forgotten
         self.lock = threading.Lock()
@@ -75,7 +80,25 @@ class Verifier:
             raise ValueError("expired")
         if not isinstance(claims.get("sub"), str) or not isinstance(claims.get("cnf"), dict):
             raise ValueError("without sub or cnf")
+        if self.status_list_file:
+            self.refuse_revoked(claims)
         return claims
+
+    def refuse_revoked(self, claims):
+        # Read for each token here; a copy fetched from the issuer's URL is kept for its `ttl`.
+        place = claims["status"]["status_list"]
+        with open(self.status_list_file) as file:
+            signed = read_jwt(file.read().strip(), "statuslist+jwt", self.issuer_key, MAX_LIST_BYTES)
+        if signed.get("sub") != place["uri"] or not is_time(signed.get("exp")) or signed["exp"] <= time.time():
+            raise ValueError("another status list, or an expired one")
+        packed = signed["status_list"]["lst"]
+        inflate = zlib.decompressobj()
+        statuses = inflate.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), MAX_STATUS_BYTES)
+        index = place["idx"]
+        if signed["status_list"]["bits"] != 1 or not inflate.eof or not is_time(index) or not 0 <= index < len(statuses) * 8:
+            raise ValueError("not in the status list")
+        if statuses[index // 8] >> index % 8 & 1:
+            raise ValueError("revoked")
 
     def proof(self, text, token, jkt, method, url):
         def embedded(header):  # whose key that is, jkt decides
@@ -115,7 +138,7 @@ class Verifier:
             raise Refused("invalid_token", "a DPoP-bound token is needed")
         if len(proofs) != 1:
             raise Refused("invalid_dpop_proof", "exactly one proof is needed")
-        problems = (JWException, ValueError, KeyError, TypeError, RecursionError)
+        problems = (JWException, ValueError, KeyError, TypeError, RecursionError, OSError, zlib.error)
         try:
             claims = self.token(token)
         except problems as error:
@@ -166,9 +189,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (4, 5):
+    if len(sys.argv) not in (4, 5, 6):
         sys.exit(__doc__)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", int((sys.argv + ["0"])[4])), Handler)
-    server.verifier = Verifier(*sys.argv[1:4])
+    server.verifier = Verifier(*sys.argv[1:4], *sys.argv[5:])
     print(f"listening on http://127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()

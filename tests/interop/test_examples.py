@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tools  # noqa: E402
@@ -114,6 +115,59 @@ class Pairs(unittest.TestCase):
             json.dump(both, file)
         token = newer.token()
         self.assertEqual(self.send(token, newer.proof(token, "GET", self.url))[0], 200)
+
+
+@unittest.skipIf(tools.missing(), tools.missing())
+class StatusLists(unittest.TestCase):
+    """H16: revoked, out of range, expired, oversize after inflation, and forged."""
+
+    URI = ISSUER + "/status.jwt"
+
+    def setUp(self):
+        self.forge = tools.Forge(ISSUER, AUDIENCE)
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.jwks, self.list = (os.path.join(directory.name, name) for name in ("jwks.json", "status.jwt"))
+        with open(self.jwks, "w") as file:
+            json.dump(self.forge.jwks(), file)
+        self.servers = [tools.ResourceServer(kind, self.jwks, ISSUER, AUDIENCE, self.list) for kind in ("node", "python")]
+        for server in self.servers:
+            self.addCleanup(server.close)
+
+    def publish(self, statuses=b"\x02\x00", key=None, header=None, **claims):
+        now = int(time.time())
+        body = {"iss": ISSUER, "sub": self.URI, "iat": now, "exp": now + 60, "ttl": 30,
+                "status_list": {"bits": 1, "lst": tools.b64(zlib.compress(statuses))}, **claims}
+        head = {"alg": "ES256", "typ": "statuslist+jwt", "kid": self.forge.key.thumbprint(), **(header or {})}
+        with open(self.list, "w") as file:
+            file.write(tools.Forge.sign(key or self.forge.key, head, body))
+
+    def statuses(self, index, uri=URI):
+        token = self.forge.token(status={"status_list": {"idx": index, "uri": uri}})
+        headers = lambda server: [("Authorization", f"DPoP {token}"),
+                                  ("DPoP", self.forge.proof(token, "GET", server.origin + "/x"))]
+        return [server.call("/x", headers(server))[0] for server in self.servers]
+
+    def test_only_a_token_that_a_good_list_calls_valid_is_taken(self):
+        self.publish()
+        self.assertEqual(self.statuses(0), [200, 200])
+        self.assertEqual(self.statuses(15), [200, 200])
+        for index in (1, 16, -1, "0", None, 1.5, 2**60):
+            self.assertEqual(self.statuses(index), [401, 401], index)
+        self.assertEqual(self.statuses(0, ISSUER + "/other.jwt"), [401, 401])
+
+    def test_a_list_that_is_wrong_in_one_way_lets_nobody_in(self):
+        now, other = int(time.time()), tools.Forge(ISSUER, AUDIENCE)
+        for name, wrong in {"expired": {"exp": now - 1}, "another's": {"key": other.key}, "no list": {"status_list": {}},
+                            "another typ": {"header": {"typ": "at+jwt"}}, "another sub": {"sub": ISSUER},
+                            "bits": {"status_list": {"bits": 2, "lst": tools.b64(zlib.compress(b"\0"))}},
+                            "no zlib": {"status_list": {"bits": 1, "lst": "AAAA"}},
+                            "bomb": {"statuses": bytes(64 << 20)}}.items():
+            with self.subTest(name):
+                self.publish(**wrong)
+                self.assertEqual(self.statuses(0), [401, 401])
+        os.unlink(self.list)
+        self.assertEqual(self.statuses(0), [401, 401])
 
 
 class NodeServer(Pairs):

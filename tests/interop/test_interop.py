@@ -47,7 +47,8 @@ class Interop:
         cls.jwks_file = str(cls.badged.state_dir / "publish" / "jwks.json")
         cls.servers = {}
         for kind in ("node", "python"):
-            cls.servers[kind] = tools.ResourceServer(kind, cls.jwks_file, harness.ISSUER, harness.AUDIENCE)
+            cls.servers[kind] = tools.ResourceServer(kind, cls.jwks_file, harness.ISSUER, harness.AUDIENCE,
+                                                     str(cls.badged.state_dir / "publish" / "status.jwt"))
             cls.addClassCleanup(cls.servers[kind].close)
         # Where proofs may go is known only now.
         origins = [server.origin + "/" for server in cls.servers.values()]
@@ -130,6 +131,22 @@ class Interop:
                     self.assertIn('DPoP error="invalid_dpop_proof"', challenge)
                 _, fresh = self.pair(url)
                 self.assertEqual(self.send(server, token, fresh, scheme="Bearer")[0], 401)
+
+    def test_both_example_servers_refuse_a_revoked_token_at_once(self):
+        """H16: with npm jose and node's zlib, and with jwcrypto; the proofs were made before."""
+        for kind, server in self.servers.items():
+            with self.subTest(kind):
+                url = server.origin + "/api/invoices"
+                token, proof = self.pair(url)
+                _, second = self.agent.proof(token, "GET", url)
+                self.assertEqual(self.send(server, token, proof)[0], 200)
+                done = self.badged.ctl("revoke", "--jti", harness.claims(token)["jti"])
+                self.assertEqual(done.returncode, 0, done.stderr)
+                status, body, challenge = self.send(server, token, second["dpop"])
+                self.assertEqual((status, body["error_description"]), (401, "revoked"), body)
+                self.assertIn('DPoP error="invalid_token"', challenge)
+                other, proof = self.pair(url)
+                self.assertEqual(self.send(server, other, proof)[0], 200)
 
     def test_another_process_gets_no_proof_for_this_token(self):
         token, _ = self.pair()

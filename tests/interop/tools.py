@@ -105,7 +105,7 @@ def make_proof(key, token, method, url, header=None, **claims):
 class ResourceServer:
     """One of docs/examples' resource servers, running. `kind` is "node" or "python"."""
 
-    def __init__(self, kind, jwks_file, issuer, audience):
+    def __init__(self, kind, jwks_file, issuer, audience, status_list=None):
         self.directory = tempfile.mkdtemp(prefix="rs-")
         if kind == "node":
             # An ES module finds its packages beside itself.
@@ -114,7 +114,8 @@ class ResourceServer:
             command = [node(), program]
         else:
             command = ["/usr/bin/python3", os.path.join(EXAMPLES, "resource-server.py")]
-        self.process = subprocess.Popen([*command, jwks_file, issuer, audience], stdout=subprocess.PIPE, text=True)
+        more = ["0", status_list] if status_list else []
+        self.process = subprocess.Popen([*command, jwks_file, issuer, audience, *more], stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         if "listening on " not in line:
             self.close()

@@ -1,4 +1,5 @@
-"""Asks for new tokens until its standard input ends; writes the jti of each that it received.
+"""Asks for new tokens until its standard input ends; writes `jti,index,iat,exp` of each that it
+received.
 
 load_process.py SOCKET FILE: lives through restarts of badged, reconnecting by itself. A line of
 FILE is written only after the whole answer was read.
@@ -29,7 +30,9 @@ def main():
                 told_to_end(0.005)  # between two attempts to connect
                 continue
             if status == 200:
-                received.write(harness.claims(body["access_token"])["jti"] + "\n")
+                claims = harness.claims(body["access_token"])
+                index = claims["status"]["status_list"]["idx"]
+                received.write(f'{claims["jti"]},{index},{claims["iat"]},{claims["exp"]}\n')
 
 
 main()
