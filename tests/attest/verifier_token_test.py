@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 from p256 import Key, b64
 
@@ -85,6 +86,61 @@ class Case(unittest.TestCase):
             self.assertEqual(answer["reason"], reason)
         if error:
             self.assertEqual(answer["error"], error)
+
+
+class StatusLists(Case):
+    """H16: revoked, out of range, expired, oversize after inflation, another list, none."""
+
+    URI = ISSUER + "/status.jwt"
+
+    def check_status(self, index, statuses=b"\x02\x00", now=NOW, header=None, **claims):
+        self.claims["status"] = {"status_list": {"idx": index, "uri": self.URI}}
+        body = {
+            "iss": ISSUER, "sub": self.URI, "iat": NOW, "exp": NOW + 60, "ttl": 30,
+            "status_list": {"bits": 1, "lst": b64(zlib.compress(statuses))}, **claims,
+        }  # fmt: skip
+        head = {"alg": "ES256", "typ": "statuslist+jwt", "kid": self.issuer.thumbprint}
+        path = self.write("status.jwt", self.issuer.jws({**head, **(header or {})}, body) + "\n")
+        return self.check(self.token(), "--json", "--status-list", path, now=now)
+
+    def test_accepts_what_is_not_revoked_and_says_how_old_the_list_is(self):
+        answer = json.loads(self.check_status(0).stdout)
+        self.assertEqual(answer["not_checked"], ["proof", "replay"])
+        self.assertEqual(
+            answer["status"], {"valid": True, "list_issued_at": NOW, "list_fresh": True}
+        )
+        self.assertFalse(json.loads(self.check_status(0, now=NOW + 31).stdout)["status"]["list_fresh"])
+
+    def test_refuses_what_is_revoked_and_what_the_list_does_not_know(self):
+        self.assert_refused(self.check_status(1), 1, "revoked", "invalid_token")
+        for index in (16, 2**62):
+            self.assert_refused(self.check_status(index), 1, "no_status", "invalid_token")
+        self.assert_refused(self.check_status(-1), 1, "bad_claim", "invalid_token")
+        self.assert_refused(self.check_status(0, sub=ISSUER), 1, "no_status", "invalid_token")
+        path = self.write("status.jwt", "x")
+        del self.claims["status"]
+        self.assert_refused(self.check(self.token(), "--json", "--status-list", path), 3, "malformed")
+
+    def test_refuses_a_token_that_names_no_list(self):
+        self.check_status(0)
+        del self.claims["status"]
+        path = os.path.join(self.directory.name, "status.jwt")
+        done = self.check(self.token(), "--json", "--status-list", path)
+        self.assert_refused(done, 1, "no_status", "invalid_token")
+
+    def test_refuses_a_list_that_is_wrong_in_one_way(self):
+        error = "invalid_status_list"
+        self.assert_refused(self.check_status(0, now=NOW + 60), 1, "expired", error)
+        self.assert_refused(self.check_status(0, iat=NOW + 60), 1, "not_yet_valid", error)
+        self.assert_refused(self.check_status(0, ttl=0), 1, "bad_claim", error)
+        self.assert_refused(self.check_status(0, iss="https://evil.example"), 1, "issuer", error)
+        self.assert_refused(self.check_status(0, header={"typ": "at+jwt"}), 1, "type", error)
+        self.assert_refused(self.check_status(0, header={"kid": "x"}), 1, "unknown_key", error)
+        self.assert_refused(self.check_status(0, statuses=bytes(2 << 20)), 3, "too_large", error)
+        self.issuer, published = Key(), self.issuer
+        self.issuer.thumbprint = published.thumbprint
+        done = self.check_status(0)
+        self.assert_refused(done, 1, "signature")
 
 
 class Verdicts(Case):

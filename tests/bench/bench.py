@@ -17,7 +17,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "scenarios"))
-from harness import AUDIENCE, BUILD, PYTHON, Badged, SimulatedTpm, as_uid, record, wait_for  # noqa: E402
+from harness import AUDIENCE, BUILD, PYTHON, Badged, SimulatedTpm, as_uid, call, claims, record, wait_for  # noqa: E402
 
 UID, STRICT_UID, STRANGER = 61001, 61002, 61003
 RATES = "".join(f'''
@@ -205,6 +205,44 @@ def bench_start(bench):
         bench.note("start to first token", statistics.median(times), "ms")
 
 
+def bench_introspection(bench, badged):
+    """By the agent itself, on one connection; a question costs one verification."""
+    with badged.agent(UID) as agent:
+        token = agent.token()[1]["access_token"]
+        count = int(200 * bench.seconds)
+        begin = time.monotonic()
+        for _ in range(count):
+            status, answer = agent.call("POST", "/v1/introspect", {"token": token})
+            if status != 200 or not answer["active"]:
+                raise SystemExit(f"bench: introspection: {status} {answer}")
+        bench.note("introspection, 1 conn (Python)", count / (time.monotonic() - begin), "/s")
+
+
+def bench_revocation(bench, badged):
+    """From asking to revoke until the proof is refused and the published list has the bit."""
+    refused, listed, told = [], [], []
+    file = badged.state_dir / "publish" / "status.jwt"
+    for _ in range(max(20, 10 * bench.turns)):
+        with badged.agent(UID) as agent:
+            token = agent.token()[1]["access_token"]
+            before = file.read_bytes()
+            begin = time.monotonic()
+            status, _, answer = call(badged.admin_socket, "POST", "/v1/revoke",
+                                     {"jti": claims(token)["jti"]})
+            answered = time.monotonic()
+            if status != 200 or agent.proof(token)[0] != 401:
+                raise SystemExit(f"bench: a revoked token got a proof: {status} {answer}")
+            refused.append((time.monotonic() - begin) * 1000)
+            listed.append((answered - begin) * 1000)
+            told.append(answer["took_ms"])
+            if file.read_bytes() == before:
+                raise SystemExit("bench: the answer came before the list")
+    bench.note("revocation to refusal", statistics.median(refused), "ms", 50, "ms goal",
+               f"max {max(refused):.1f} ms")
+    bench.note("revocation stored and published", statistics.median(listed), "ms", None, None,
+               f"{statistics.median(told):.1f} ms of it as told in the answer")
+
+
 def bench_exit(bench, badged):
     times = []
     for _ in range(50):
@@ -228,7 +266,7 @@ def bench_exit(bench, badged):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     names = ["http", "new", "proof", "tpm", "evidence", "peers", "memory", "flood", "start",
-             "exit"]
+             "exit", "introspection", "revocation"]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--turns", type=int, default=3)
@@ -257,6 +295,10 @@ def main():
                     bench_peers(bench)
                 if "exit" in wanted:
                     bench_exit(bench, badged)
+                if "introspection" in wanted:
+                    bench_introspection(bench, badged)
+                if "revocation" in wanted:
+                    bench_revocation(bench, badged)
             if "memory" in wanted:
                 with Badged(records=RECORDS, config=RATES) as badged:
                     bench_memory(bench, badged)
