@@ -103,7 +103,7 @@ front::Response incomplete(const Context& context, const Ending& ending, const E
   answer.description =
       "revoked on this host, and no proof or token comes of it any more; but it could not be "
       "stored, published or recorded";
-  answer.hint = "say it again when `badgectl status` shows no problem";
+  answer.hint = "the journal says what failed; say it again when that is mended";
   return problem(answer, context.exchange.correlation_id);
 }
 

@@ -495,8 +495,10 @@ class Published(Case):
         self.assertEqual((status, meta["issuer"]), (200, ISSUER))
         self.assertEqual(meta["grant_types_supported"], ["client_credentials"])
         self.assertEqual(meta["dpop_signing_alg_values_supported"], ["ES256"])
-        for absent in ("introspection_endpoint", "revocation_endpoint"):
-            self.assertNotIn(absent, meta)
+        for name, path in (("introspection_endpoint", "introspect"),
+                           ("revocation_endpoint", "revoke")):
+            self.assertEqual(meta[name], f"{ISSUER}/v1/{path}")
+            self.assertEqual(meta[name + "_auth_methods_supported"], ["none"])
         self.assertIn("max-age", headers["Cache-Control"])
 
     def test_the_files_are_the_sockets_answers_and_public(self):
@@ -507,7 +509,7 @@ class Published(Case):
                 self.assertEqual(json.loads((publish / name).read_text()), self.badged.get(target))
                 self.assertEqual((publish / name).stat().st_mode & 0o777, 0o644)
         self.assertEqual(sorted(p.name for p in publish.iterdir()),
-                         ["jwks.json", "oauth-authorization-server"])
+                         ["jwks.json", "oauth-authorization-server", "status.jwt"])
 
     def test_a_reader_never_sees_part_of_a_file_and_restarts_replace_it(self):
         with Badged(store="software", records={"low": RECORDS["low"]}) as badged:
