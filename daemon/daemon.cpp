@@ -312,9 +312,7 @@ awaitable<Result<void>> Daemon::try_issuing_keys(std::int64_t now) {
 }
 
 awaitable<void> Daemon::keep_status_list(std::int64_t now) {
-  // Its key must be published before the list.
-  if (!published_) co_return;
-  const auto kept = co_await revocations_->upkeep(now);
+  const auto kept = co_await revocations_->upkeep(now, published_);
   auto problem = kept ? std::string() : kept.error().what;
   // Tried each second, told once.
   if (problem == status_problem_) co_return;

@@ -189,7 +189,7 @@ awaitable<Result<void>> Revocations::publish_once() {
   co_return written;
 }
 
-awaitable<Result<void>> Revocations::upkeep(std::int64_t now) {
+awaitable<Result<void>> Revocations::upkeep(std::int64_t now, bool may_publish) {
   constexpr std::int64_t kExpireEvery = 60;
   if (now - expired_at_ >= kExpireEvery || now < expired_at_) {
     ledger_.expire(now);
@@ -199,7 +199,7 @@ awaitable<Result<void>> Revocations::upkeep(std::int64_t now) {
     if (auto saved = co_await save(); !saved) co_return saved;
   const auto age = now - listed_at_;
   const bool due = covered_ < asked_ || age < 0 || 2 * age >= limits::kStatusListTtl.count();
-  if (!due || publishing_ || keys_.current(now) == nullptr) co_return ok();
+  if (!due || !may_publish || publishing_ || keys_.current(now) == nullptr) co_return ok();
   co_return co_await publish();
 }
 

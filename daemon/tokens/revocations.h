@@ -49,8 +49,9 @@ class Revocations {
   boost::asio::awaitable<Result<void>> save();
   // Completes when a list that holds all that was marked before is in the file and served.
   boost::asio::awaitable<Result<void>> publish();
-  // Saves and publishes what is due: after a failure, and when the list has aged. Call each second.
-  boost::asio::awaitable<Result<void>> upkeep(std::int64_t now);
+  // Saves what is due after a failure, and publishes where `may_publish` (its key must be published
+  // before it): after a failure, and when the list has aged. Call each second.
+  boost::asio::awaitable<Result<void>> upkeep(std::int64_t now, bool may_publish);
 
   const std::string& uri() const { return uri_; }
   const std::string& list() const { return list_; }  // compact JWS; empty before the first
