@@ -24,6 +24,19 @@ constexpr std::size_t kJwksKeys = 32;
 constexpr std::size_t kJwksBytes = 64 * 1024;
 constexpr std::size_t kKidBytes = 128;  // a thumbprint is 43
 
+// A subject token of another issuer (RFC 8693): identity providers put groups and names in; one
+// form field holds no more.
+constexpr std::size_t kSubjectTokenBytes = 16 * 1024;
+// RSA-2048 to RSA-4096: less is too weak, more makes verifying slow. An exponent is 65537 or 3.
+constexpr std::size_t kRsaModulusMin = 256;
+constexpr std::size_t kRsaModulusMax = 512;
+constexpr std::size_t kRsaExponentMax = 4;
+// Who acts for whom, one for another: a person's token through an orchestrator, a worker and its
+// tool is three. Each level costs the token 100 bytes and a resource server a decision.
+constexpr std::size_t kMaxActors = 4;
+constexpr std::size_t kPartyBytes = 512;  // a `sub`: a SPIFFE ID or an identity provider's id
+constexpr std::size_t kScopeBytes = 8 * 1024;
+
 // Claims that are copied, compared or stored.
 constexpr std::size_t kUrlBytes = 2048;
 constexpr std::size_t kMethodBytes = 32;
