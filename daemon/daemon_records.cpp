@@ -14,10 +14,24 @@ namespace {
 struct Loaded {
   agents::TierRules rules;
   std::shared_ptr<const agents::RecordSet> records;
+  std::shared_ptr<const tokens::SubjectIssuers> subject_issuers;
   agents::Diagnostics problems;
 };
 
+// Not an error: the issuer may come later, and until then the record gets nothing for it.
+void warn_of_unknown_issuers(const agents::RecordSet& records, const tokens::SubjectIssuers& known,
+                             const std::string& own_issuer, agents::Diagnostics& problems) {
+  for (const auto& record : records.records())
+    for (const auto& issuer : record->act_for)
+      if (issuer != own_issuer && !known.knows(issuer))
+        agents::Reporter(record->file, problems)
+            .warn(record->at,
+                  "'act_for' names an issuer without usable keys: " + agents::quoted(issuer),
+                  "add a [[subject_issuer]] to badged.toml");
+}
+
 std::shared_ptr<Loaded> load_all(const std::string& config_file, const std::string& directory,
+                                 const std::string& issuer,
                                  const agents::TierRules& rules_in_force) {
   auto config = config::load_config(config_file);
   auto loaded = std::make_shared<Loaded>();
@@ -27,6 +41,11 @@ std::shared_ptr<Loaded> load_all(const std::string& config_file, const std::stri
   loaded->records = std::move(report.good);
   loaded->problems = std::move(config.problems);
   loaded->problems.insert(loaded->problems.end(), report.problems.begin(), report.problems.end());
+  if (config.config)
+    loaded->subject_issuers =
+        tokens::SubjectIssuers::load(config.config->subject_issuers, config_file, loaded->problems);
+  if (loaded->subject_issuers)
+    warn_of_unknown_issuers(*loaded->records, *loaded->subject_issuers, issuer, loaded->problems);
   return loaded;
 }
 
@@ -40,11 +59,16 @@ void Daemon::load_records_at_start() {
   auto report = agents::load_directory(config_.agents_dir, policy_.rules, *accounts);
   policy_.records = std::move(report.good);
   policy_.problems = std::move(report.problems);
+  policy_.subject_issuers =
+      tokens::SubjectIssuers::load(config_.subject_issuers, config_.file, policy_.problems);
+  warn_of_unknown_issuers(*policy_.records, *policy_.subject_issuers, config_.issuer,
+                          policy_.problems);
   for (const auto& problem : policy_.problems) {
     log(Level::warning, agents::to_text(problem));
     if (problem.severity == agents::Severity::error)
-      finding("bad-record", problem.file + ':' + std::to_string(problem.at.line) + ':' +
-                                std::to_string(problem.at.column) + ": " + problem.message);
+      finding(problem.file == config_.file ? "bad-subject-issuer" : "bad-record",
+              problem.file + ':' + std::to_string(problem.at.line) + ':' +
+                  std::to_string(problem.at.column) + ": " + problem.message);
   }
 }
 
@@ -60,14 +84,18 @@ awaitable<calls::ReloadResult> Daemon::reload(std::string who) {
       io_, [this](Answer<std::shared_ptr<Loaded>> done) {
         boost::asio::post(
             loader_, [done = std::move(done), file = config_.file, directory = config_.agents_dir,
-                      rules = policy_.rules] { done(load_all(file, directory, rules)); });
+                      issuer = config_.issuer,
+                      rules = policy_.rules] { done(load_all(file, directory, issuer, rules)); });
       });
   reloading_ = false;
   result.problems = loaded->problems;
   policy_.problems = loaded->problems;
   for (const auto& problem : result.problems) log(Level::warning, agents::to_text(problem));
   result.changed = !agents::has_errors(result.problems);
-  if (result.changed) put_in_force(loaded->rules, std::move(loaded->records));
+  if (result.changed) {
+    policy_.subject_issuers = std::move(loaded->subject_issuers);
+    put_in_force(loaded->rules, std::move(loaded->records));
+  }
   result.agents = policy_.records->records().size();
   log(result.changed ? Level::info : Level::error,
       result.changed ? "reloaded by " + who + ": " + std::to_string(result.agents) + " agents"

@@ -12,7 +12,7 @@
 #include "attest/jose/jws.h"
 #include "attest/json/strict.h"
 #include "attest/limits.h"
-#include "attest/owned.h"
+#include "keystore/owned.h"
 
 namespace badged::attest {
 

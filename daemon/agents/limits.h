@@ -27,6 +27,8 @@ constexpr std::size_t kMaxUrlsPerGrant = 64;    // every proof compares with all
 constexpr std::size_t kMaxDetailTypes = 16;     // authorization_details types per grant
 constexpr std::size_t kMaxDigests = 32;         // versions of one executable that may run
 constexpr std::size_t kMaxSystems = 64;
+constexpr std::size_t kMaxSubjectIssuers = 16;  // a subject's key is looked for in each's set
+constexpr std::size_t kMaxIssuerBytes = 512;    // `iss`, in every token
 // Longer is no token but a password. A tier's limit is far below; see tiers.h.
 constexpr std::chrono::seconds kMaxDuration{24 * 60 * 60};
 // A file with more mistakes than this is not a record; a directory stops being reported there too.

@@ -87,6 +87,7 @@ struct Record {
   std::optional<Vendor> vendor;
   std::optional<Date> reassess_by;  // always there when adaptive
   Binding binding = Binding::process;
+  std::vector<std::string> act_for;  // issuers whose subjects it may act for; sorted, no doubles
   Match match;
   std::vector<Grant> grants;
   Position at, binding_at;

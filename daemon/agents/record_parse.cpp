@@ -303,6 +303,20 @@ void read_cell(TomlTable& doc, Record& record) {
   }
 }
 
+// Compared as strings with `iss`: never resolved or fetched.
+void read_act_for(TomlTable& doc, Record& record) {
+  for (auto& item : doc.texts("act_for", kMaxSubjectIssuers, kMaxIssuerBytes)) {
+    if (item.text.starts_with("https://") && is_printable_word(item.text)) {
+      record.act_for.push_back(std::move(item.text));
+    } else {
+      doc.error("act_for", "'act_for' names no issuer: " + quoted(item.text),
+                "an https URL as it stands under [[subject_issuer]] of badged.toml, or badged's "
+                "own issuer for tokens that agents of this host hand on");
+    }
+  }
+  make_set(record.act_for);
+}
+
 void read_document(TomlTable& doc, Record& record) {
   read_identity(doc, record);
   read_cell(doc, record);
@@ -317,6 +331,7 @@ void read_document(TomlTable& doc, Record& record) {
                 "give `unit` in [match], or use binding = \"process\"");
     }
   }
+  read_act_for(doc, record);
   read_grants(doc, record);
   doc.finish();
 }

@@ -140,6 +140,7 @@ std::string record_json(const Record& record, const TierLimitTable& limits) {
   out["business_impact"] = word(to_string(record.business_impact));
   out["exposure"] = word(to_string(record.exposure));
   out["systems"] = words(record.systems);
+  out["act_for"] = words(record.act_for);
   if (record.vendor) out["vendor"] = vendor_of(*record.vendor);
   if (record.reassess_by) out["reassess_by"] = word(to_string(*record.reassess_by));
   out["file"] = word(record.file);

@@ -19,6 +19,10 @@ front::Response problem(const Problem& problem, const std::string& correlation_i
     body += R"(,"hint":)";
     attest::append_json_string(body, problem.hint);
   }
+  if (!problem.refused_by.empty()) {
+    body += R"(,"refused_by":)";
+    attest::append_json_string(body, problem.refused_by);
+  }
   body += R"(,"correlation_id":)";
   attest::append_json_string(body, correlation_id);
   body += '}';

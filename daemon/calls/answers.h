@@ -17,6 +17,8 @@ struct Problem {
   std::string description;
   std::string hint;     // may be empty
   int retry_after = 0;  // seconds
+  // Of a token exchange: "subject", "record", "request" or "host"; else empty.
+  std::string_view refused_by = {};
 };
 
 // {"error","error_description","hint","correlation_id"}, Cache-Control: no-store.
@@ -26,8 +28,8 @@ front::Response problem(const Problem& problem, const std::string& correlation_i
 front::Response answer(std::string body, const std::string& correlation_id);
 
 // Something of ours does not work now: temporarily_unavailable, with Retry-After only where we are
-// merely busy (nobody knows when a TPM comes back). The error's text goes to the journal, not to the
-// caller.
+// merely busy (nobody knows when a TPM comes back). The error's text goes to the journal, not to
+// the caller.
 Problem unavailable(const Error& error);
 
 int status_of(policy::DenialCode code);

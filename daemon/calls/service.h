@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "attest/jose/access_token.h"
+#include "attest/jose/replay.h"
 #include "daemon/agents/record_set.h"
 #include "daemon/audit/recorder.h"
 #include "daemon/calls/admission.h"
@@ -24,6 +25,7 @@
 #include "daemon/tokens/publish.h"
 #include "daemon/tokens/revocations.h"
 #include "daemon/tokens/sessions.h"
+#include "daemon/tokens/subject_issuers.h"
 
 namespace badged::calls {
 
@@ -31,6 +33,7 @@ namespace badged::calls {
 struct Policy {
   std::shared_ptr<const agents::RecordSet> records;
   agents::TierRules rules;
+  std::shared_ptr<const tokens::SubjectIssuers> subject_issuers;
   agents::Diagnostics problems;  // of the files that were loaded last
 };
 
@@ -39,6 +42,9 @@ struct ReloadResult {
   std::size_t agents = 0;
   agents::Diagnostics problems;  // with errors: nothing changed
 };
+
+// Proofs of bound subject tokens within their two minutes: 136 a second, 2 MB when full.
+constexpr std::size_t kSubjectProofs = 16384;
 
 struct Service {
   boost::asio::io_context& io;
@@ -67,6 +73,8 @@ struct Service {
   std::unordered_map<std::string, tokens::RateBucket> token_rates;
   // The same for introspection and revocation.
   std::unordered_map<std::string, tokens::RateBucket> question_rates;
+  // Proofs that came with bound subject tokens. Those from before the start are refused.
+  attest::ReplayCache subject_proofs{started, kSubjectProofs};
 };
 
 std::int64_t unix_now();

@@ -19,9 +19,20 @@ using front::Method;
 using front::Socket;
 
 constexpr std::array kTokenFields{
-    FieldShape{"grant_type", true},      FieldShape{"audience", false, true},
-    FieldShape{"resource", false, true}, FieldShape{"scope"},
-    FieldShape{"authorization_details"}, FieldShape{"token_type"},
+    FieldShape{"grant_type", true},
+    FieldShape{"audience", false, true},
+    FieldShape{"resource", false, true},
+    FieldShape{"scope"},
+    FieldShape{"authorization_details"},
+    FieldShape{"token_type"},
+    // RFC 8693 2.1, and two of ours.
+    FieldShape{"subject_token"},
+    FieldShape{"subject_token_type"},
+    FieldShape{"actor_token"},
+    FieldShape{"actor_token_type"},
+    FieldShape{"requested_token_type"},
+    FieldShape{"subject_token_proof"},
+    FieldShape{"expires_in"},
 };
 constexpr std::array kProofFields{
     FieldShape{"method", true},

@@ -6,8 +6,7 @@
 #include "attest/json/strict.h"
 #include "attest/limits.h"
 #include "daemon/calls/authorization_details.h"
-#include "daemon/calls/recording.h"
-#include "daemon/calls/table.h"
+#include "daemon/calls/issuing.h"
 #include "daemon/journal.h"
 #include "daemon/tokens/await_signature.h"
 #include "keystore/random.h"
@@ -28,6 +27,8 @@ std::vector<std::string> split_scope(std::string_view text) {
   }
   return out;
 }
+
+}  // namespace
 
 Result<policy::Ask> read_ask(const front::Request& request) {
   policy::Ask ask;
@@ -62,6 +63,8 @@ policy::Standing standing_of(Service& service) {
           service.config.keystore.i_accept_software_keys,
           service.clock.trustworthy()};
 }
+
+namespace {
 
 // What signs a token: a key in locked memory, or the store's issuer key.
 struct Signer {
@@ -102,11 +105,15 @@ struct Minted {
 };
 
 awaitable<Result<Minted>> mint(Context context, const policy::Grant& grant,
-                               const tokens::Session& session) {
+                               const tokens::Session& session, const Exchanged* exchanged) {
   auto& service = context.service;
   Minted minted;
   minted.issued_at = unix_now();
   minted.expires_at = minted.issued_at + grant.lifetime.count();
+  const bool delegated = exchanged != nullptr && exchanged->delegation;
+  if (exchanged != nullptr) minted.expires_at = std::min(minted.expires_at, exchanged->not_after);
+  if (minted.expires_at <= minted.issued_at)
+    co_return fail(Errc::busy, "exchange a token: the subject token expired meanwhile");
   std::array<std::uint8_t, 16> random{};
   keystore::fill_random(random);
   minted.jti = attest::base64url(random);
@@ -123,7 +130,7 @@ awaitable<Result<Minted>> mint(Context context, const policy::Grant& grant,
   const auto payload = tokens::token_payload(
       {service.host, grant, session, minted.jti, context.exchange.correlation_id, minted.issued_at,
        minted.expires_at, *epoch, minted.status_index, service.revocations.uri(),
-       context.caller->executable_digest});
+       context.caller->executable_digest, delegated ? &*exchanged->delegation : nullptr});
   minted.token = signer->encoded_header;
   attest::append_base64url(minted.token, as_bytes(payload));
   const auto signature = co_await sign(service, *signer, keystore::sha256(as_bytes(minted.token)),
@@ -143,6 +150,18 @@ audit::Entry token_entry(const Context& context, const policy::Grant& grant,
   entry.text("token_type", policy::to_string(grant.token_type));
   entry.text("custody", keystore::to_string(session.custody()));
   return entry;
+}
+
+// On whose behalf, and of which token; never that token itself.
+void add_exchange(audit::Entry& entry, const Exchanged& exchanged) {
+  entry.text("grant", "token-exchange").text("subject_issuer", exchanged.subject_issuer);
+  entry.text("subject_jti_sha256", exchanged.subject_jti_sha256);
+  if (!exchanged.delegation) return;
+  entry.text("sub", exchanged.delegation->subject);
+  std::string chain;  // the latest first; a URL or SPIFFE ID holds no space
+  for (const auto& actor : exchanged.delegation->actors)
+    chain.append(chain.empty() ? "" : " ").append(actor.subject);
+  entry.text("act", chain);
 }
 
 front::Response token_answer(const Context& context, const std::string& head,
@@ -179,7 +198,8 @@ std::optional<front::Response> cached_while_away(const Context& context, const p
   return grant == nullptr ? std::nullopt : cached_answer(context, *grant);
 }
 
-// Why a token cannot be made now: to the journal whole, to the caller as temporarily_unavailable.
+}  // namespace
+
 awaitable<front::Response> not_now(Context context, Error error) {
   if (error.code == Errc::changed && context.exchange.process->ended())
     co_return problem({401, "invalid_client", "the process ended or started another program", {}},
@@ -187,6 +207,8 @@ awaitable<front::Response> not_now(Context context, Error error) {
   const auto refusal = unavailable(error);
   co_return co_await deny(context, "denial", to_string(error.code), error.what, refusal);
 }
+
+namespace {
 
 // True where a reload came while this request waited: what it was decided by is no longer in force.
 bool records_changed(const Context& context) {
@@ -208,16 +230,21 @@ awaitable<front::Response> refuse_too_long(Context context, const policy::Grant&
   co_return co_await deny(context, "denial", "token-too-long", "longer than 8 kB", refusal);
 }
 
-awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPtr session) {
+}  // namespace
+
+awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPtr session,
+                                 std::optional<Exchanged> exchanged) {
   auto& service = context.service;
-  auto minted = co_await mint(context, grant, *session);
+  auto minted = co_await mint(context, grant, *session, exchanged ? &*exchanged : nullptr);
   if (!minted) co_return co_await not_now(context, minted.error());
   if (is_too_long(*minted)) co_return co_await refuse_too_long(context, grant);
   if (session->ended() || records_changed(context)) {
     auto ended = fail(Errc::busy, "the session ended or the records were reloaded meanwhile");
     co_return co_await not_now(context, std::move(ended));
   }
-  const auto recorded = co_await durable(service, token_entry(context, grant, *session, *minted));
+  auto entry = token_entry(context, grant, *session, *minted);
+  if (exchanged) add_exchange(entry, *exchanged);
+  const auto recorded = co_await durable(service, entry);
   if (!recorded) {
     log(Level::error, recorded.error().what, context.exchange.correlation_id);
     co_return problem(unavailable(recorded.error()), context.exchange.correlation_id);
@@ -226,25 +253,44 @@ awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPt
     auto revoked = fail(Errc::busy, "the token was revoked before it was handed out");
     co_return co_await not_now(context, std::move(revoked));
   }
-  auto head = tokens::answer_head(minted->token, grant);
+  auto head = tokens::answer_head(minted->token, grant,
+                                  exchanged ? std::string_view(exchanged->answer_members) : "");
   const auto response = token_answer(context, head, minted->expires_at - minted->issued_at);
   if (!session->ended()) {
     if (grant.token_type == policy::TokenType::dpop)
       session->remember({minted->token, grant.urls, minted->expires_at, minted->status_index});
-    session->cache({tokens::cache_key(grant), std::move(head), minted->issued_at,
-                    minted->expires_at, minted->status_index});
+    if (!exchanged)
+      session->cache({tokens::cache_key(grant), std::move(head), minted->issued_at,
+                      minted->expires_at, minted->status_index});
   }
   co_return response;
 }
 
-}  // namespace
+std::optional<Problem> token_rate(const Context& context) {
+  auto& service = context.service;
+  const auto& record = *context.caller->record;
+  const auto& limits = service.policy.rules.limits.of(record.tier());
+  auto& rate = service.token_rates[record.name];
+  if (rate.take(limits.tokens, tokens::RateBucket::Clock::now())) return std::nullopt;
+  return Problem{429, "temporarily_unavailable", "this agent asks for new tokens too often",
+                 "use a token until half of its life is over", 1};
+}
+
+awaitable<Result<SessionPtr>> session_for(Context context, keystore::Custody custody) {
+  auto& service = context.service;
+  auto session = service.sessions.find(*context.exchange.process, *context.caller->record);
+  if (session != nullptr && session->custody() == custody) co_return session;
+  co_return co_await service.sessions.open(context.exchange.process, context.caller->record,
+                                           custody);
+}
 
 awaitable<front::Response> token(Context context) {
   auto& service = context.service;
   const auto& request = context.exchange.request;
+  if (*request.get("grant_type") == kTokenExchange) co_return co_await exchange(context);
   if (*request.get("grant_type") != "client_credentials") {
     const Problem refusal{
-        400, "unsupported_grant_type", "only grant_type=client_credentials is served", {}};
+        400, "unsupported_grant_type", "only client_credentials and token-exchange are served", {}};
     co_return co_await deny(context, "denial", refusal.code, "another grant_type", refusal);
   }
   const auto ask = read_ask(request);
@@ -265,23 +311,13 @@ awaitable<front::Response> token(Context context) {
   }
   auto& grant = std::get<policy::Grant>(decision);
   if (auto again = cached_answer(context, grant)) co_return std::move(*again);
-  auto session = service.sessions.find(*context.exchange.process, *context.caller->record);
   // Before a key is made for it: an agent that asks too often costs the TPM nothing.
-  const auto& limits = service.policy.rules.limits.of(grant.tier);
-  auto& rate = service.token_rates[context.caller->record->name];
-  if (!rate.take(limits.tokens, tokens::RateBucket::Clock::now())) {
-    const Problem refusal{429, "temporarily_unavailable",
-                          "this agent asks for new tokens too often",
-                          "use a token until half of its life is over", 1};
-    co_return co_await deny(context, "denial", "token-rate", "new tokens too often", refusal);
-  }
-  if (session == nullptr || session->custody() != grant.custody) {
-    auto opened = co_await service.sessions.open(context.exchange.process, context.caller->record,
-                                                 grant.custody);
-    if (!opened) co_return co_await not_now(context, opened.error());
-    session = std::move(*opened);
-  }
-  co_return co_await issue(context, std::move(grant), std::move(session));
+  if (const auto refusal = token_rate(context))
+    co_return co_await deny(context, "denial", "token-rate", "new tokens too often", *refusal);
+  auto opened = co_await session_for(context, grant.custody);
+  if (!opened) co_return co_await not_now(context, opened.error());
+  std::optional<Exchanged> none;  // named: GCC 12 and temporaries in a co_await expression
+  co_return co_await issue(context, std::move(grant), std::move(*opened), std::move(none));
 }
 
 }  // namespace badged::calls

@@ -11,6 +11,7 @@
 #include "attest/jose/url.h"
 #include "daemon/agents/guarded_file.h"
 #include "daemon/agents/toml_reader.h"
+#include "daemon/config/parts.h"
 
 namespace badged::config {
 namespace {
@@ -21,10 +22,8 @@ using agents::TomlTable;
 
 // Far above any real file; the parser's depth is bounded by it.
 constexpr std::size_t kMaxConfigBytes = 32 * 1024;
-constexpr std::size_t kMaxIssuerBytes = 512;       // `iss` of every token
 constexpr std::size_t kMaxTrustDomainBytes = 255;  // SPIFFE-ID 2.1
 constexpr std::size_t kMaxHostBytes = 255;         // HOST_NAME_MAX and to spare
-constexpr std::size_t kMaxPathBytes = 4'000;       // PATH_MAX less what we append
 constexpr std::size_t kMaxSocketBytes = 107;       // sockaddr_un
 constexpr std::size_t kMaxTctiBytes = 512;
 
@@ -87,6 +86,8 @@ bool is_absolute_and_plain(std::string_view path) {
          (std::string(path) + "/").find("/./") == std::string::npos;
 }
 
+}  // namespace
+
 void read_path(TomlTable& doc, std::string_view key, std::size_t max_bytes, std::string& into) {
   auto path = doc.text(key, Need::optional, max_bytes);
   if (!path) return;
@@ -98,6 +99,8 @@ void read_path(TomlTable& doc, std::string_view key, std::size_t max_bytes, std:
   while (path->size() > 1 && path->back() == '/') path->pop_back();
   into = std::move(*path);
 }
+
+namespace {
 
 // The TCTIs of tpm2-tss that are opened with a list of KEY=VALUE.
 bool is_socket_address(std::string_view conf) {
@@ -297,6 +300,7 @@ void read_document(TomlTable& doc, Config& config, std::string_view default_host
   read_keystore(doc, config);
   read_tokens(doc, config.tokens);
   read_evidence(doc, config.evidence);
+  read_subject_issuers(doc, config);
   read_tiers(doc, config.tiers.map);
   read_limits(doc, config.tiers.limits);
   doc.finish();

@@ -1,14 +1,16 @@
 // badged.toml, as docs/protocol.md shows it. Strict: an unknown key, a wrong type, a relative path
 // are errors with file, line, column and a hint, all collected. Read once at start; [tiers] and
-// [limits] again at reload. Any thread.
+// [limits] again at reload, [[subject_issuer]] too. Any thread.
 #pragma once
 
 #include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/agents/diagnostic.h"
+#include "daemon/agents/subject_issuer.h"
 #include "daemon/agents/tiers.h"
 
 namespace badged::config {
@@ -47,6 +49,7 @@ struct Config {
   Keystore keystore;
   Tokens tokens;
   Evidence evidence;
+  std::vector<agents::SubjectIssuer> subject_issuers;  // again at reload
   agents::TierRules tiers;  // [tiers] and [limits.TIER] over the defaults
 };
 

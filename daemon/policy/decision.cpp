@@ -218,6 +218,12 @@ std::string_view to_string(DenialCode code) {
   return "unauthorized_client";
 }
 
+const agents::Grant* target_of(const agents::Record& record, const Ask& ask) {
+  const Target target = pick_target(record, ask);
+  const auto* grant = std::get_if<const agents::Grant*>(&target);
+  return grant == nullptr ? nullptr : *grant;
+}
+
 Decision decide(const agents::Record& record, const Ask& ask, const Standing& standing,
                 const agents::TierLimitTable& table) {
   const agents::TierLimits& limits = table.of(record.tier());

@@ -77,6 +77,10 @@ struct Denial {
 
 using Decision = std::variant<Grant, Denial>;
 
+// The grant that a request names; null where decide() would refuse the target. Lives as long as the
+// record.
+const agents::Grant* target_of(const agents::Record& record, const Ask& ask);
+
 // Target: `audience` and `resource` may both be given and must name the same grant. An audience is
 // compared as a string. A resource is compared as a string too, and where no audience equals it, it
 // names the one grant whose `urls` it lies under. Nothing asked: the record's only grant, else

@@ -48,6 +48,8 @@ void append_badged(std::string& out, const TokenClaims& claims) {
   member(out, "binding", agents::to_string(claims.grant.binding));
   member(out, "session", claims.session.id());
   member(out, "epoch", claims.epoch);
+  // `sub` is a name that this issuer gave: two may call different people alike.
+  if (claims.delegation != nullptr) member(out, "subject_issuer", claims.delegation->issuer);
   if (claims.executable_sha256)
     member(out, "executable_sha256", audit::to_hex(*claims.executable_sha256));
   out += ",\"host\":{";
@@ -83,7 +85,9 @@ std::string token_payload(const TokenClaims& claims) {
   out.reserve(1024);
   out = "{";
   member(out, "iss", claims.host.issuer);
-  member(out, "sub", subject(claims.host, claims.session.agent()));
+  member(out, "sub",
+         claims.delegation != nullptr ? claims.delegation->subject
+                                      : subject(claims.host, claims.session.agent()));
   member(out, "aud", claims.grant.audience);
   member(out, "client_id", claims.session.agent());
   member(out, "iat", claims.issued_at);
@@ -101,14 +105,19 @@ std::string token_payload(const TokenClaims& claims) {
     out += '}';
   }
   append_status(out, claims);
+  if (claims.delegation != nullptr) {
+    out += ",\"act\":";
+    attest::append_act(out, claims.delegation->actors);
+  }
   append_badged(out, claims);
   out += '}';
   return out;
 }
 
-std::string answer_head(std::string_view token, const policy::Grant& grant) {
+std::string answer_head(std::string_view token, const policy::Grant& grant,
+                        std::string_view members) {
   std::string out;
-  out.reserve(token.size() + 256);
+  out.reserve(token.size() + members.size() + 256);
   out = "{";
   member(out, "access_token", token);
   member(out, "token_type", policy::to_string(grant.token_type));
@@ -117,6 +126,7 @@ std::string answer_head(std::string_view token, const policy::Grant& grant) {
     out += ",\"authorization_details\":";
     append_details(out, grant.details);
   }
+  out += members;
   out += ",\"expires_in\":";
   return out;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "attest/jose/subject_token.h"
 #include "daemon/policy/decision.h"
 #include "daemon/tokens/session.h"
 
@@ -16,6 +17,13 @@ struct Host {
   std::string issuer;
   std::string trust_domain;
   std::string name;
+};
+
+// On whose behalf: RFC 8693 4.1. Only where the agent acts for somebody else.
+struct Delegation {
+  std::string subject;                // `sub`
+  std::string issuer;                 // who knows the subject by that name
+  std::vector<attest::Actor> actors;  // this agent first
 };
 
 struct TokenClaims {
@@ -30,6 +38,7 @@ struct TokenClaims {
   std::uint32_t status_index = 0;  // in the list at `status_uri`
   std::string_view status_uri;
   std::optional<Digest> executable_sha256;
+  const Delegation* delegation = nullptr;
 };
 
 // spiffe://TRUST-DOMAIN/host/HOST/agent/NAME
@@ -39,7 +48,9 @@ std::string subject(const Host& host, std::string_view agent);
 std::string token_payload(const TokenClaims& claims);
 
 // {"access_token":…,"token_type":…,"scope":…,"expires_in": — a number and '}' complete it.
-std::string answer_head(std::string_view token, const policy::Grant& grant);
+// `members`: JSON members more, each after a comma.
+std::string answer_head(std::string_view token, const policy::Grant& grant,
+                        std::string_view members = {});
 
 // What makes two requests of one session ask for the same token.
 std::string cache_key(const policy::Grant& grant);

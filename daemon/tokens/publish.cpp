@@ -20,17 +20,19 @@ Error file_error(const std::string& path, const char* call) {
 // RFC 8414 2. The endpoints are served on the sockets of each host; the URLs name them for clients
 // that look for the members, nothing is served there by badged.
 std::string metadata_of(const Host& host) {
-  const boost::json::object document{{"issuer", host.issuer},
-                                     {"token_endpoint", host.issuer + "/v1/token"},
-                                     {"jwks_uri", host.issuer + "/jwks.json"},
-                                     {"grant_types_supported", {"client_credentials"}},
-                                     {"response_types_supported", boost::json::array{}},
-                                     {"token_endpoint_auth_methods_supported", {"none"}},
-                                     {"revocation_endpoint", host.issuer + "/v1/revoke"},
-                                     {"revocation_endpoint_auth_methods_supported", {"none"}},
-                                     {"introspection_endpoint", host.issuer + "/v1/introspect"},
-                                     {"introspection_endpoint_auth_methods_supported", {"none"}},
-                                     {"dpop_signing_alg_values_supported", {"ES256"}}};
+  const boost::json::object document{
+      {"issuer", host.issuer},
+      {"token_endpoint", host.issuer + "/v1/token"},
+      {"jwks_uri", host.issuer + "/jwks.json"},
+      {"grant_types_supported",
+       {"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"}},
+      {"response_types_supported", boost::json::array{}},
+      {"token_endpoint_auth_methods_supported", {"none"}},
+      {"revocation_endpoint", host.issuer + "/v1/revoke"},
+      {"revocation_endpoint_auth_methods_supported", {"none"}},
+      {"introspection_endpoint", host.issuer + "/v1/introspect"},
+      {"introspection_endpoint_auth_methods_supported", {"none"}},
+      {"dpop_signing_alg_values_supported", {"ES256"}}};
   return boost::json::serialize(document);
 }
 

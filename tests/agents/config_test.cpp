@@ -228,3 +228,35 @@ TEST_CASE("a configuration that others can write is not read") {
   std::filesystem::remove_all(directory);
   CHECK_THAT(errors_of(load_config(file).problems), Contains("No such file"));
 }
+
+TEST_CASE("another issuer's keys come from a file, with its algorithms pinned") {
+  const std::string issuer =
+      "[[subject_issuer]]\nissuer = \"https://idp.example.org\"\njwks_file = \"/etc/badged/idp.json\"\n";
+  const Config config = good(kIssuer + issuer + "algorithms = [\"ES256\", \"EdDSA\"]\n");
+  REQUIRE(config.subject_issuers.size() == 1);
+  const auto& named = config.subject_issuers.front();
+  CHECK(named.jwks_file == "/etc/badged/idp.json");
+  CHECK(named.algorithms == std::vector{badged::attest::SubjectAlgorithm::es256,
+                                        badged::attest::SubjectAlgorithm::eddsa});
+  CHECK(named.types == std::vector<std::string>{"at+jwt", "jwt"});
+  CHECK(good(kIssuer + issuer + "algorithms = [\"PS256\"]\ntyp = [\"JWT\", \"absent\"]\n")
+            .subject_issuers.front()
+            .types == std::vector<std::string>{"jwt", ""});
+
+  CHECK_THAT(bad(kIssuer + issuer), Contains("no 'algorithms'"));
+  CHECK_THAT(bad(kIssuer + issuer + "algorithms = []\n"), Contains("algorithms"));
+  for (const char* algorithm : {"none", "HS256", "es256", "ES384"})
+    CHECK_THAT(bad(kIssuer + issuer + "algorithms = [\"" + algorithm + "\"]\n"),
+               Contains("cannot hold"));
+  CHECK_THAT(bad(kIssuer + issuer + "algorithms = [\"ES256\"]\ntyp = [\"dpop+jwt\"]\n"),
+             Contains("cannot be"));
+  CHECK_THAT(bad(kIssuer + issuer + "algorithms = [\"ES256\"]\n" + issuer +
+                 "algorithms = [\"ES256\"]\n"),
+             Contains("two [[subject_issuer]]"));
+  CHECK_THAT(bad(kIssuer + "[[subject_issuer]]\n" + kIssuer +
+                 "jwks_file = \"/x\"\nalgorithms = [\"ES256\"]\n"),
+             Contains("badged itself"));
+  CHECK_THAT(bad(kIssuer + "[[subject_issuer]]\nissuer = \"https://a\"\njwks_file = \"x\"\n"
+                           "algorithms = [\"ES256\"]\n"),
+             Contains("no absolute path"));
+}
