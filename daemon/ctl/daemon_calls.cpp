@@ -79,14 +79,31 @@ Attempt<std::string> call_for_text(Client& client, const HttpCall& what) {
   return refusal(answer.value(), parsed.get_object());
 }
 
-HttpCall token_call(const TokenRequest& request) {
+namespace {
+
+HttpCall token_form(const TokenRequest& request, std::string_view grant_type) {
   HttpCall call{"POST", "/v1/token", "application/x-www-form-urlencoded", {}, request.fresh};
-  append_form(call.body, "grant_type", "client_credentials");
+  append_form(call.body, "grant_type", grant_type);
   if (!request.audience.empty()) append_form(call.body, "audience", request.audience);
   std::string scope;
   for (const std::string& one : request.scope) scope += (scope.empty() ? "" : " ") + one;
   if (!scope.empty()) append_form(call.body, "scope", scope);
   if (!request.resource.empty()) append_form(call.body, "resource", request.resource);
+  return call;
+}
+
+}  // namespace
+
+HttpCall token_call(const TokenRequest& request) {
+  return token_form(request, "client_credentials");
+}
+
+HttpCall exchange_call(const TokenRequest& request, const std::string& subject_token,
+                       const std::string& proof) {
+  auto call = token_form(request, "urn:ietf:params:oauth:grant-type:token-exchange");
+  append_form(call.body, "subject_token", subject_token);
+  append_form(call.body, "subject_token_type", "urn:ietf:params:oauth:token-type:jwt");
+  if (!proof.empty()) append_form(call.body, "subject_token_proof", proof);
   return call;
 }
 

@@ -20,6 +20,10 @@ void add_agent_verbs(CLI::App& app, Options& o, std::map<CLI::App*, Verb>& verbs
   token->add_option("--scope", o.scope, "narrow to this scope; may be repeated")
       ->expected(1)
       ->take_all();
+  token->add_option("--subject-token-file", o.subject_token_file,
+                    "act for this token's subject, or narrow an own token; - is standard input");
+  token->add_option("--subject-proof-file", o.subject_proof_file,
+                    "the DPoP proof of a bound subject token that is another's");
   token->add_flag("--fresh", o.fresh, "a new token, not the one from badged's cache");
   verbs[token] = Verb::token;
 
@@ -172,6 +176,10 @@ std::string complaint(const CLI::App& app, const Options& o) {
   const int ends = (o.jti.empty() ? 0 : 1) + (o.session.empty() ? 0 : 1) + (o.name.empty() ? 0 : 1);
   if (o.verb == Verb::revoke && ends != 1)
     return "revoke needs one of --jti, --session and --agent";
+  if (!o.subject_proof_file.empty() && o.subject_token_file.empty())
+    return "--subject-proof-file belongs to --subject-token-file";
+  if (o.subject_proof_file == "-" && o.subject_token_file == "-")
+    return "standard input holds one thing: the subject token or its proof";
   return {};
 }
 

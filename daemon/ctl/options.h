@@ -44,7 +44,9 @@ struct Options {
 
   std::string audience;
   std::vector<std::string> scope;
-  bool fresh = false;  // token: not from the cache
+  bool fresh = false;              // token: not from the cache
+  std::string subject_token_file;  // token: RFC 8693
+  std::string subject_proof_file;
   std::string method;
   std::string url;
   std::string token_file;

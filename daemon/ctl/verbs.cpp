@@ -30,9 +30,37 @@ bool is_method(const std::string& text) {
                               "0123456789!#$%&'*+-.^_`|~") == std::string::npos;
 }
 
+// A file that holds one token or proof and white space after it.
+Attempt<std::string> read_token(const std::string& path, const std::string& what,
+                                const std::string& hint) {
+  auto text = read_input(path, limits::token_file_bytes, what);
+  if (text.has_error()) return text.error();
+  std::string token = text.value();
+  token.erase(token.find_last_not_of(" \t\r\n") + 1);
+  if (token.empty() || !is_utf8(token))
+    return Failure{Exit::malformed, "malformed", "read " + what + ": it holds no token", hint, {}};
+  return token;
+}
+
 bool is_agent_name(const std::string& text) {
   return !text.empty() && text.size() <= 63 &&
          text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+}
+
+Attempt<HttpCall> token_request(const Options& options) {
+  const TokenRequest request{options.audience, options.scope, {}, options.fresh};
+  if (options.subject_token_file.empty()) return token_call(request);
+  auto subject =
+      read_token(options.subject_token_file, "the subject token file", "it holds one compact JWT");
+  if (subject.has_error()) return subject.error();
+  std::string proof;
+  if (!options.subject_proof_file.empty()) {
+    auto read = read_token(options.subject_proof_file, "the subject proof file",
+                           "it holds the DPoP proof that came with the subject token");
+    if (read.has_error()) return read.error();
+    proof = read.value();
+  }
+  return exchange_call(request, subject.value(), proof);
 }
 
 }  // namespace
@@ -50,8 +78,9 @@ Failure with_process_hint(Failure failure) {
 }
 
 Outcome token(const Options& options) {
-  auto answer =
-      ask_agent(options, token_call({options.audience, options.scope, {}, options.fresh}));
+  auto request = token_request(options);
+  if (request.has_error()) return request.error();
+  auto answer = ask_agent(options, request.value());
   if (answer.has_error()) return with_process_hint(answer.error());
   std::string access_token = text_at(answer.value(), "access_token");
   if (access_token.empty())
@@ -64,18 +93,11 @@ Outcome proof(const Options& options) {
   if (!is_method(options.method))
     return Failure{
         Exit::malformed, "malformed", "read --method: no HTTP method", "GET, POST, ...", {}};
-  auto text = read_input(options.token_file, limits::token_file_bytes, "the token file");
+  auto text = read_token(options.token_file, "the token file",
+                         "write it with badgectl token --audience A >FILE");
   if (text.has_error()) return text.error();
-  std::string access_token = text.value();
-  access_token.erase(access_token.find_last_not_of(" \t\r\n") + 1);
-  if (access_token.empty() || !is_utf8(access_token))
-    return Failure{Exit::malformed,
-                   "malformed",
-                   "read the token file: it holds no token",
-                   "write it with badgectl token --audience A >FILE",
-                   {}};
   auto answer =
-      ask_agent(options, proof_call({options.method, options.url, access_token, options.nonce}));
+      ask_agent(options, proof_call({options.method, options.url, text.value(), options.nonce}));
   if (answer.has_error()) return with_process_hint(answer.error());
   std::string dpop = text_at(answer.value(), "dpop");
   if (dpop.empty())

@@ -50,6 +50,9 @@ struct TokenRequest {
   bool fresh = false;
 };
 HttpCall token_call(const TokenRequest& request);
+// RFC 8693 at the same place. `proof` may be empty.
+HttpCall exchange_call(const TokenRequest& request, const std::string& subject_token,
+                       const std::string& proof);
 // POST /v1/proof, RFC 9449.
 struct ProofRequest {
   std::string method;

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import unittest
+import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from with_badged import BADGECTL, PROOF, REFUSAL, TOKEN, WithBadged  # noqa: E402
@@ -21,6 +22,28 @@ class Token(WithBadged):
         self.assertEqual((result.returncode, result.stdout), (0, TOKEN + "\n"), result.stderr)
         self.assertEqual(self.agent.seen[0]["body"], "grant_type=client_credentials"
                          "&audience=https%3A%2F%2Fa.example%2F%3Fx%3D1%26y&scope=a%20b")
+
+    def test_a_subject_token_goes_from_its_file_into_an_exchange(self):
+        with open(self.dir + "/subject", "w") as file:
+            file.write("a.b.c\n")
+        result = self.run_it("token", "--audience", "https://a.example/", "--subject-token-file", self.dir + "/subject",
+                             "--subject-proof-file", "-", stdin="p.q.r\n")
+        self.assertEqual((result.returncode, result.stdout), (0, TOKEN + "\n"), result.stderr)
+        sent = dict(urllib.parse.parse_qsl(self.agent.seen[0]["body"]))
+        self.assertEqual(sent, {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+                                "audience": "https://a.example/", "subject_token": "a.b.c",
+                                "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+                                "subject_token_proof": "p.q.r"})
+
+    def test_a_subject_token_that_is_missing_empty_or_huge_is_exit_3(self):
+        for stdin in ("", "\n", "x" * 20000):
+            self.assertEqual(self.run_it("token", "--audience", "https://a.example/", "--subject-token-file", "-",
+                                         stdin=stdin).returncode, 3)
+        self.assertEqual(self.run_it("token", "--audience", "https://a.example/", "--subject-token-file",
+                                     self.dir + "/none").returncode, 3)
+        self.assertEqual(self.run_it("token", "--audience", "https://a.example/", "--subject-proof-file",
+                                     "-").returncode, 2)
+        self.assertEqual(self.agent.seen, [])
 
     def test_json_is_the_whole_answer(self):
         result = self.run_it("--json", "token", "--audience", "https://a.example/")
