@@ -265,8 +265,8 @@ def bench_exit(bench, badged):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    names = ["http", "new", "proof", "tpm", "evidence", "peers", "memory", "flood", "start",
-             "exit", "introspection", "revocation"]
+    names = ["http", "new", "exchange", "proof", "tpm", "evidence", "peers", "memory", "flood",
+             "start", "exit", "introspection", "revocation"]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--turns", type=int, default=3)
@@ -285,6 +285,8 @@ def main():
                     bench_http(bench, badged, bare)
                 if "new" in wanted:
                     bench_signing(bench, badged, "fresh", "new token, durable audit")
+                if "exchange" in wanted:  # a verification and a signature each
+                    bench_signing(bench, badged, "exchange", "exchange, durable audit")
                 if "proof" in wanted:
                     bench_signing(bench, badged, "proof", "proof")
                 if "tpm" in wanted:
