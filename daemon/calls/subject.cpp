@@ -6,6 +6,7 @@
 #include "attest/jose/dpop.h"
 #include "attest/jose/subject_token.h"
 #include "daemon/calls/authorization_details.h"
+#include "daemon/calls/own_token.h"
 #include "keystore/sha256.h"
 
 namespace badged::calls {
@@ -33,16 +34,13 @@ attest::Checked<attest::VerifiedToken> verify_ours(Service& service, std::string
   return verifier->verify_as_issuer(token, service.host.issuer, unix_now());
 }
 
-// The one place that asks whether a good signature still counts: its session lives, and its epoch
-// is its agent's.
-Refused refuse_ended(Service& service, const attest::VerifiedToken& token) {
-  const SubjectRefusal ended{Side::subject, "subject-ended",
-                             "the token's session has ended, or it was revoked",
-                             "the agent that it was issued to asks for a new one"};
-  if (!token.badged || service.sessions.find(token.badged->session) == nullptr) return ended;
-  const auto epoch = service.epochs.of(token.client_id);
-  if (!epoch || token.badged->epoch < *epoch) return ended;
-  return std::nullopt;
+// Whether a good signature still counts: not revoked, its epoch its agent's, and its session lives.
+Refused refuse_ended(Service& service, std::string_view token) {
+  const auto own = find_own_token(service, token);
+  if (own && is_active(service, *own)) return std::nullopt;
+  return SubjectRefusal{Side::subject, "subject-ended",
+                        "the token's session has ended, or it was revoked",
+                        "the agent that it was issued to asks for a new one"};
 }
 
 class SubjectCheck {
@@ -110,7 +108,7 @@ class SubjectCheck {
     if (acting != tokens::subject(service_.host, token.client_id))
       return SubjectRefusal{
           Side::subject, "subject-other-host", "the subject token is of another host", {}};
-    if (auto ended = refuse_ended(service_, token)) return ended;
+    if (auto ended = refuse_ended(service_, ask_.token)) return ended;
     if (token.audience != service_.host.issuer) out_.bounds.audience = token.audience;
     const auto* ours = token.claims.if_contains("badged");
     const auto* issuer =
