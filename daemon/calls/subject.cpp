@@ -194,7 +194,7 @@ class SubjectCheck {
       return SubjectRefusal{Side::request, "actor-spliced",
                             "the actor token is not this process's own",
                             "leave actor_token out: the actor is the process that asks"};
-    if (auto ended = refuse_ended(service_, *actor)) return ended;
+    if (auto ended = refuse_ended(service_, *ask_.actor_token)) return ended;
     out_.expires_at = std::min(out_.expires_at, actor->expires_at);
     return std::nullopt;
   }
