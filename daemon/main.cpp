@@ -22,6 +22,7 @@ int check(const std::string& file) {
     const auto report =
         badged::agents::load_directory(loaded.config->agents_dir, loaded.config->tiers, *accounts);
     problems.insert(problems.end(), report.problems.begin(), report.problems.end());
+    badged::tokens::SubjectIssuers::load(loaded.config->subject_issuers, file, problems);
     std::cout << file << ": " << report.good->records().size() << " good records of "
               << report.files << " in " << loaded.config->agents_dir << '\n';
   }

@@ -20,6 +20,7 @@
 #include "daemon/front/server.h"
 #include "daemon/tokens/epochs.h"
 #include "daemon/tokens/issuing_keys.h"
+#include "daemon/tokens/limits.h"
 #include "daemon/tokens/memory_signing.h"
 #include "daemon/tokens/mint.h"
 #include "daemon/tokens/publish.h"
@@ -42,9 +43,6 @@ struct ReloadResult {
   std::size_t agents = 0;
   agents::Diagnostics problems;  // with errors: nothing changed
 };
-
-// Proofs of bound subject tokens within their two minutes: 136 a second, 2 MB when full.
-constexpr std::size_t kSubjectProofs = 16384;
 
 struct Service {
   boost::asio::io_context& io;
@@ -74,7 +72,7 @@ struct Service {
   // The same for introspection and revocation.
   std::unordered_map<std::string, tokens::RateBucket> question_rates;
   // Proofs that came with bound subject tokens. Those from before the start are refused.
-  attest::ReplayCache subject_proofs{started, kSubjectProofs};
+  attest::ReplayCache subject_proofs{started, tokens::limits::kSubjectProofs};
 };
 
 std::int64_t unix_now();

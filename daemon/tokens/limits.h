@@ -24,6 +24,9 @@ inline constexpr std::size_t kCachedTokensPerSession = 16;
 // Tokens whose verification is remembered per session, so that a proof costs one signature.
 inline constexpr std::size_t kKnownTokensPerSession = 16;
 
+// Proofs of bound subject tokens within their two minutes: 136 a second, 2 MB when full.
+inline constexpr std::size_t kSubjectProofs = 16384;
+
 // Callers that wait for one session's TPM key to be made.
 inline constexpr std::size_t kMaxWaitersPerSession = 64;
 

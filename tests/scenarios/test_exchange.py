@@ -3,13 +3,14 @@ another agent; and every way to get more than subject, record and request allow 
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import AUDIENCE, ISSUER, Badged, call, claims, part, record, verifier, wait_for  # noqa: E402
+from harness import AUDIENCE, BUILD, ISSUER, Badged, call, claims, part, record, verifier, wait_for  # noqa: E402
 
 try:
     import identity_provider as idp
@@ -489,6 +490,10 @@ class Start(unittest.TestCase):
                     "subject_token_type": TYPE + "jwt", "audience": AUDIENCE})
                 self.assertEqual((status, answer["refused_by"]), (400, "subject"))
             self.assertIn("/nonexistent/people.json", json.dumps(badged.status()["agents"]))
+            checked = subprocess.run([BUILD / "badged", "--check", "--config", badged.config_file],
+                                     capture_output=True, text=True, timeout=60)
+            self.assertEqual(checked.returncode, 3, checked.stderr)
+            self.assertIn("/nonexistent/people.json", checked.stderr)
 
 
 if __name__ == "__main__":
