@@ -117,16 +117,17 @@ awaitable<Result<Minted>> mint(Context context, const policy::Grant& grant,
   std::array<std::uint8_t, 16> random{};
   keystore::fill_random(random);
   minted.jti = attest::base64url(random);
-  const auto signer = signer_for(service, grant.custody, minted.issued_at);
-  if (!signer) co_return signer.error();
-  const auto epoch = service.epochs.of(session.agent());
-  if (!epoch) co_return epoch.error();
   const tokens::Authority authority{session.agent(), session.id(), grant.audience,
                                     tokens::joined(grant.scope)};
   const auto place =
       co_await service.revocations.admit(random, minted.expires_at, authority, minted.issued_at);
   if (!place) co_return place.error();
   minted.status_index = *place;
+  // After the wait: keys are rotated and epochs raised meanwhile.
+  const auto signer = signer_for(service, grant.custody, minted.issued_at);
+  if (!signer) co_return signer.error();
+  const auto epoch = service.epochs.of(session.agent());
+  if (!epoch) co_return epoch.error();
   const auto payload = tokens::token_payload(
       {service.host, grant, session, minted.jti, context.exchange.correlation_id, minted.issued_at,
        minted.expires_at, *epoch, minted.status_index, service.revocations.uri(),
