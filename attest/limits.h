@@ -70,11 +70,17 @@ constexpr std::size_t kTpmStructureBytes = 4096;
 constexpr std::size_t kTpmDigestBytes = 64;    // SHA-512
 constexpr std::size_t kTpmNameBytes = 66;      // 2 of algorithm and a digest
 constexpr std::size_t kTpmDataBytes = 66;      // TPM2B_DATA: sizeof(TPMT_HA)
-constexpr std::size_t kTpmRsaBytes = 512;      // RSA-4096: verification time is bounded, too
+// RSA-16384, so that a key too large is read and refused for that; no key above 4096 bits is used
+// (ak_key.cpp), which bounds the time of a verification.
+constexpr std::size_t kTpmRsaBytes = 2048;
 constexpr std::size_t kTpmEccBytes = 66;       // P-521
 constexpr std::size_t kTpmPcrSelections = 16;  // HASH_COUNT of the reference code
 constexpr std::size_t kTpmPcrSelectBytes = 3;  // PCR 0 to 23, as the PC Client profile has them
 constexpr std::size_t kTpmNvBytes = 2048;      // MAX_NV_BUFFER_SIZE
+
+// SubjectPublicKeyInfo as PEM: RSA-4096 has 800 bytes.
+constexpr std::size_t kAkFileBytes = 8 * 1024;
+constexpr unsigned kPcrCount = 24;  // the PC Client profile's
 
 // Evidence. A challenge below 128 bits can be met by chance, and eat_nonce (RFC 9711 4.1) has at
 // most 88 characters, which 64 bytes fill to 86.

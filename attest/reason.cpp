@@ -62,6 +62,14 @@ const char* to_string(Reason reason) {
       return "no_status";
     case Reason::not_attested:
       return "not_attested";
+    case Reason::selection:
+      return "selection";
+    case Reason::pcr_values:
+      return "pcr_values";
+    case Reason::went_back:
+      return "went_back";
+    case Reason::state_broken:
+      return "state_broken";
   }
   return "unknown";
 }
@@ -74,6 +82,7 @@ static Errc code_of(Reason reason) {
     case Reason::replay_full:
       return Errc::exhausted;
     case Reason::replay_broken:
+    case Reason::state_broken:
       return Errc::unavailable;
     default:
       return Errc::refused;

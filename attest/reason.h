@@ -38,6 +38,10 @@ enum class Reason {
   revoked,         // the status list says that the token is not valid any more
   no_status,       // the status list given says nothing about this token
   not_attested,    // a TPM statement that does not say what it should
+  selection,       // the quote covers other PCRs or banks than asked, or none
+  pcr_values,      // the PCR values are not the ones that were quoted
+  went_back,       // the TPM's clock or counters are behind what was seen before, or another TPM's
+  state_broken,    // the file that remembers them cannot be used
 };
 
 const char* to_string(Reason reason);  // "malformed", "too_large", ...

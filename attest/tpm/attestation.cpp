@@ -116,6 +116,20 @@ Result<Attest> parse_attest(ByteView bytes) {
   return attest;
 }
 
+// TPMU_SIGNATURE (Part 2, 11.3.3) has these, too: a verdict on the algorithm, not on the form.
+static bool foreign_scheme(Alg scheme) {
+  switch (scheme) {
+    case Alg::hmac:
+    case Alg::ecdaa:
+    case Alg::sm2:
+    case Alg::ecschnorr:
+    case Alg::null:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Result<TpmSignature> parse_signature(ByteView bytes) {
   if (bytes.size() > kTpmStructureBytes)
     return fail(Errc::malformed, "read a TPM signature: larger than allowed");
@@ -131,7 +145,8 @@ Result<TpmSignature> parse_signature(ByteView bytes) {
   } else if (signature.scheme.scheme == Alg::rsassa || signature.scheme.scheme == Alg::rsapss) {
     signature.value = in.sized(kTpmRsaBytes);
   } else {
-    in.refuse("neither ECDSA, RSASSA nor RSAPSS");
+    in.refuse("neither ECDSA, RSASSA nor RSAPSS",
+              foreign_scheme(signature.scheme.scheme) ? Errc::refused : Errc::malformed);
   }
   if (auto done = in.finish("a TPM signature"); !done) return done.error();
   return signature;

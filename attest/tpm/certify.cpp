@@ -4,6 +4,8 @@
 
 #include "attest/tpm/ak_key.h"
 #include "attest/tpm/digest.h"
+#include "attest/tpm/public_key_file.h"
+#include "attest/tpm/reader.h"
 
 namespace badged::attest::tpm {
 
@@ -26,6 +28,7 @@ std::string about(std::string_view why) {
 struct AttestationKey::State {
   AkKey key;
   SigningScheme scheme;  // null where the key leaves it open
+  Bytes name;
 };
 
 AttestationKey::AttestationKey(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -35,7 +38,9 @@ AttestationKey::~AttestationKey() = default;
 
 Checked<AttestationKey> AttestationKey::from_public_area(ByteView tpmt_public) {
   auto area = parse_public_area(tpmt_public);
-  if (!area) return reject(Reason::malformed, area.error());
+  if (!area)
+    return reject(area.error().code == Errc::refused ? Reason::not_attested : Reason::malformed,
+                  area.error());
   if (!area->has(kAkAttributes) || area->has(attribute::decrypt))
     return reject(Reason::not_attested,
                   about("the key is no attestation key: restricted, sign, fixedTPM, fixedParent "
@@ -45,38 +50,66 @@ Checked<AttestationKey> AttestationKey::from_public_area(ByteView tpmt_public) {
     return reject(Reason::algorithm, about("the attestation key uses SHA-1"));
   auto key = AkKey::from_area(*area);
   if (!key) return reject(Reason::not_attested, key.error());
-  return AttestationKey(std::make_unique<State>(State{std::move(*key), area->scheme}));
+  auto name = compute_name(tpmt_public);
+  if (!name) return reject(Reason::algorithm, name.error());
+  return AttestationKey(
+      std::make_unique<State>(State{std::move(*key), area->scheme, std::move(*name)}));
 }
 
 Checked<AttestationKey> AttestationKey::from_key(const keystore::PublicKey& point) {
   auto key = AkKey::from_point(point);
   if (!key) return reject(Reason::not_attested, key.error());
-  return AttestationKey(std::make_unique<State>(State{std::move(*key), SigningScheme{}}));
+  return AttestationKey(std::make_unique<State>(State{std::move(*key), SigningScheme{}, {}}));
 }
 
-Checked<void> AttestationKey::verify(ByteView message, ByteView signature) const {
+Checked<AttestationKey> AttestationKey::from_file(ByteView content) {
+  const auto u16 = [&](std::size_t at) { return content[at] << 8 | content[at + 1]; };
+  if (content.size() >= 4 && content[0] == 0) return from_public_area(content);
+  // TPM2B_PUBLIC: the size of what follows, then TPMT_PUBLIC.
+  if (content.size() >= 4 && static_cast<std::size_t>(u16(0)) + 2 == content.size() &&
+      content[2] == 0)
+    return from_public_area(content.subspan(2));
+  auto decoded = read_public_key(content);
+  if (!decoded) return reject(Reason::malformed, decoded.error());
+  auto key = AkKey::from_openssl(**decoded);
+  if (!key) return reject(Reason::not_attested, key.error());
+  return AttestationKey(std::make_unique<State>(State{std::move(*key), SigningScheme{}, {}}));
+}
+
+const Bytes& AttestationKey::name() const {
+  return state_->name;
+}
+
+const Digest& AttestationKey::fingerprint() const {
+  return state_->key.fingerprint();
+}
+
+Checked<SigningScheme> AttestationKey::verify(ByteView message, ByteView signature) const {
   auto parsed = parse_signature(signature);
-  if (!parsed) return reject(Reason::malformed, parsed.error());
+  if (!parsed)
+    return reject(parsed.error().code == Errc::refused ? Reason::algorithm : Reason::malformed,
+                  parsed.error());
   const SigningScheme& pinned = state_->scheme;
-  if (pinned.scheme != Alg::null &&
-      (pinned.scheme != parsed->scheme.scheme || pinned.hash != parsed->scheme.hash))
-    return reject(Reason::algorithm, about("the signature's scheme is not the key's"));
   if (accepted_digest(parsed->scheme.hash) == nullptr)
     return reject(Reason::algorithm,
                   about("the signature's hash is not SHA-256, SHA-384 or SHA-512"));
+  if (pinned.scheme != Alg::null &&
+      (pinned.scheme != parsed->scheme.scheme || pinned.hash != parsed->scheme.hash))
+    return reject(Reason::algorithm, about("the signature's scheme is not the key's"));
   if (!state_->key.verify(message, *parsed))
     return reject(Reason::signature, about("the attestation key's signature does not verify"));
-  return {};
+  return parsed->scheme;
 }
 
 Checked<VerifiedAttest> VerifiedAttest::verify(const AttestationKey& ak, ByteView attest,
                                                ByteView signature) {
-  if (auto signed_by_ak = ak.verify(attest, signature); !signed_by_ak) return signed_by_ak.error();
+  auto scheme = ak.verify(attest, signature);
+  if (!scheme) return scheme.error();
+  if (attest.size() >= 4 && Reader(attest).u32() != kGeneratedValue)
+    return reject(Reason::not_attested, about("no TPM made it: the magic is wrong"));
   auto parsed = parse_attest(attest);
   if (!parsed) return reject(Reason::malformed, parsed.error());
-  if (parsed->magic != kGeneratedValue)
-    return reject(Reason::not_attested, about("no TPM made it: the magic is wrong"));
-  return VerifiedAttest(std::move(*parsed));
+  return VerifiedAttest(std::move(*parsed), *scheme);
 }
 
 Checked<CertifiedKey> verify_certification(const AttestationKey& ak,

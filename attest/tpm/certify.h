@@ -15,19 +15,27 @@ namespace badged::attest::tpm {
 class AttestationKey {
  public:
   // Refused unless restricted, sign, fixedTPM, fixedParent and sensitiveDataOrigin are set and
-  // decrypt is clear (H22), the hash is not SHA-1, and the key is P-256 or RSA of 2048 to 4096
-  // bits.
+  // decrypt is clear (H22), the hash is not SHA-1, and the key is P-256, P-384 or RSA of 2048 to
+  // 4096 bits.
   static Checked<AttestationKey> from_public_area(ByteView tpmt_public);
   // A bare point says nothing of attributes: whoever pinned it vouches for them.
   static Checked<AttestationKey> from_key(const keystore::PublicKey& key);
+  // As admins keep one: SubjectPublicKeyInfo as PEM or DER (says nothing of attributes),
+  // TPMT_PUBLIC or TPM2B_PUBLIC. A forbidden algorithm or size is refused, never malformed.
+  static Checked<AttestationKey> from_file(ByteView content);
 
   AttestationKey(AttestationKey&&) noexcept;
   AttestationKey& operator=(AttestationKey&&) noexcept;
   ~AttestationKey();
 
   // `signature` is a TPMT_SIGNATURE over `message`. The scheme must be one that fits the key and
-  // its hash SHA-256, SHA-384 or SHA-512; SHA-1 is a refusal (algorithm).
-  Checked<void> verify(ByteView message, ByteView signature) const;
+  // its hash SHA-256, SHA-384 or SHA-512; SHA-1 is a refusal (algorithm). Gives the scheme used.
+  Checked<SigningScheme> verify(ByteView message, ByteView signature) const;
+
+  // Empty where only the bare key is known.
+  const Bytes& name() const;
+  // Equal for two keys exactly when they are the same key, however each was given.
+  const Digest& fingerprint() const;
 
  private:
   struct State;
@@ -36,16 +44,21 @@ class AttestationKey {
 };
 
 // An attestation whose signature by a given AK holds and whose magic is a TPM's. Nothing is parsed
-// before that.
+// before that, and nothing but the magic before that is right: bytes that no TPM made are a
+// refusal, whatever follows.
 class VerifiedAttest {
  public:
   static Checked<VerifiedAttest> verify(const AttestationKey& ak, ByteView attest,
                                         ByteView signature);
-  const Attest& attest() const { return attest_; }
+  const Attest& attest() const& { return attest_; }
+  Attest attest() && { return std::move(attest_); }
+  const SigningScheme& scheme() const { return scheme_; }
 
  private:
-  explicit VerifiedAttest(Attest attest) : attest_(std::move(attest)) {}
+  VerifiedAttest(Attest attest, const SigningScheme& scheme)
+      : attest_(std::move(attest)), scheme_(scheme) {}
   Attest attest_;
+  SigningScheme scheme_;
 };
 
 // A key of which the TPM says: it lives in me, was made in me and cannot leave. Only

@@ -41,6 +41,7 @@ SigningScheme read_scheme(Reader& in) {
     case Alg::ecdsa:
     case Alg::ecdh:
     case Alg::ecschnorr:
+    case Alg::sm2:
       scheme.hash = read_alg(in);
       return scheme;
     default:
@@ -112,7 +113,8 @@ Result<PublicArea> parse_public_area(ByteView bytes) {
   else if (type == Alg::rsa)
     area.key = read_rsa(in, area);
   else
-    in.refuse("neither an ECC nor an RSA key");
+    in.refuse("neither an ECC nor an RSA key",
+              type == Alg::keyedhash || type == Alg::symcipher ? Errc::refused : Errc::malformed);
   if (auto done = in.finish("a TPM public area"); !done) return done.error();
   return area;
 }

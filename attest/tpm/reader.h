@@ -33,8 +33,11 @@ class Reader {
     return taken;
   }
 
-  void refuse(std::string_view why) {
-    if (why_.empty()) why_ = why;
+  void refuse(std::string_view why, Errc code = Errc::malformed) {
+    if (why_.empty()) {
+      why_ = why;
+      code_ = code;
+    }
     left_ = {};
   }
   void require(bool condition, std::string_view why) {
@@ -47,7 +50,7 @@ class Reader {
   Result<void> finish(std::string_view what) {
     require(left_.empty(), "bytes follow the structure");
     if (why_.empty()) return ok();
-    return fail(Errc::malformed, std::string("read ").append(what).append(": ").append(why_));
+    return fail(code_, std::string("read ").append(what).append(": ").append(why_));
   }
 
  private:
@@ -59,6 +62,7 @@ class Reader {
 
   ByteView left_;
   std::string_view why_;
+  Errc code_ = Errc::malformed;
 };
 
 }  // namespace badged::attest::tpm

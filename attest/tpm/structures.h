@@ -17,6 +17,7 @@ namespace badged::attest::tpm {
 enum class Alg : std::uint16_t {
   rsa = 0x0001,
   sha1 = 0x0004,
+  hmac = 0x0005,
   aes = 0x0006,
   keyedhash = 0x0008,
   sha256 = 0x000B,
@@ -31,8 +32,10 @@ enum class Alg : std::uint16_t {
   ecdsa = 0x0018,
   ecdh = 0x0019,
   ecdaa = 0x001A,
+  sm2 = 0x001B,
   ecschnorr = 0x001C,
   ecc = 0x0023,
+  symcipher = 0x0025,
   cfb = 0x0043,
 };
 
@@ -70,7 +73,8 @@ struct RsaPublic {
   Bytes modulus;
 };
 
-// TPMT_PUBLIC of an ECC or RSA key; keyed hashes and symmetric keys are refused.
+// TPMT_PUBLIC of an ECC or RSA key. Keyed hashes and symmetric keys are Errc::refused: well formed,
+// and nothing that we use; what is not a public area at all is Errc::malformed.
 struct PublicArea {
   Alg name_alg = Alg::null;
   std::uint32_t attributes = 0;
@@ -145,7 +149,7 @@ struct EcdsaSignature {
   Bytes s;
 };
 
-// TPMT_SIGNATURE: ECDSA, RSASSA or RSAPSS.
+// TPMT_SIGNATURE: ECDSA, RSASSA or RSAPSS. The other schemes of a TPM are Errc::refused, unread.
 struct TpmSignature {
   SigningScheme scheme;
   std::variant<EcdsaSignature, Bytes> value;

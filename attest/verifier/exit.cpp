@@ -15,6 +15,7 @@ Exit exit_of(Reason reason) {
     case Reason::too_large:
       return kMalformed;
     case Reason::replay_broken:
+    case Reason::state_broken:
       return kUnusable;
     case Reason::replay_full:
       return kBusy;

@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "attest/verifier/arguments.h"
+#include "attest/verifier/quote.h"
 #include "attest/verifier/token.h"
 
 using namespace badged::verifier;
@@ -16,11 +17,14 @@ bool asks_for_json(int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Checks access tokens that badged issued, offline", "badge-verifier");
+  CLI::App app("Checks access tokens and evidence that badged made, and quotes of TPMs, offline",
+               "badge-verifier");
   app.require_subcommand(1)->fallthrough();  // verbs take it over: common options may follow them
   bool as_json = false;
   TokenOptions token;
+  QuoteOptions quote;
   auto* token_verb = add_token_verb(app, token);
+  add_quote_verb(app, quote);
   app.add_flag("--json", as_json, "Print exactly one JSON object");
   app.set_version_flag("--version", "badge-verifier " BADGED_VERSION);
   try {
@@ -31,7 +35,7 @@ int run(int argc, char** argv) {
     return print(refusal(kUsage, "invalid_usage", error.what(), "see badge-verifier --help"),
                  asks_for_json(argc, argv));
   }
-  return print(token_verb->parsed() ? run_token(token) : Outcome{}, as_json);
+  return print(token_verb->parsed() ? run_token(token) : run_quote(quote), as_json);
 }
 
 }  // namespace
