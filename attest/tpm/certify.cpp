@@ -64,11 +64,12 @@ Checked<AttestationKey> AttestationKey::from_key(const keystore::PublicKey& poin
 
 Checked<AttestationKey> AttestationKey::from_file(ByteView content) {
   const auto u16 = [&](std::size_t at) { return content[at] << 8 | content[at + 1]; };
-  if (content.size() >= 4 && content[0] == 0) return from_public_area(content);
-  // TPM2B_PUBLIC: the size of what follows, then TPMT_PUBLIC.
+  // TPM2B_PUBLIC: the size of what follows, then TPMT_PUBLIC. The latter alone begins with its
+  // type, 1 or 35, and is longer than that.
   if (content.size() >= 4 && static_cast<std::size_t>(u16(0)) + 2 == content.size() &&
       content[2] == 0)
     return from_public_area(content.subspan(2));
+  if (content.size() >= 4 && content[0] == 0) return from_public_area(content);
   auto decoded = read_public_key(content);
   if (!decoded) return reject(Reason::malformed, decoded.error());
   auto key = AkKey::from_openssl(**decoded);

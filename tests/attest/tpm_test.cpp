@@ -1,27 +1,17 @@
-#include <fstream>
-#include <iterator>
 #include "tests/attest/catch.h"
 
 #include "attest/limits.h"
 #include "attest/tpm/certify.h"
-#include "tests/attest/maker.h"
+#include "tests/attest/tpm_maker.h"
 
 using namespace badged;
 using namespace badged::attest;
 using namespace badged::attest::tpm;
+using test::Resigner;
+using test::statement;
+using test::vector_file;
 
 namespace {
-
-Bytes vector_file(const std::string& name) {
-  std::ifstream in(BADGED_VECTORS "/tpm/" + name, std::ios::binary);
-  if (!in) throw std::runtime_error("no vector " + name);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-keystore::Certification statement(const std::string& key, const std::string& name) {
-  return {vector_file(key + ".public"), vector_file(name + ".attest"),
-          vector_file(name + ".signature")};
-}
 
 AttestationKey ak(const std::string& name) {
   return AttestationKey::from_public_area(vector_file(name + ".public")).value();
@@ -32,25 +22,6 @@ Reason refusal(const AttestationKey& key, const keystore::Certification& made) {
   if (certified) throw std::logic_error("the statement was accepted");
   return certified.error().reason;
 }
-
-// The attestation, signed again by a key of ours that plays the AK.
-struct Resigner {
-  keystore::MemoryKey key = test::new_key();
-  AttestationKey ak = AttestationKey::from_key(key.public_key()).value();
-
-  Bytes sign(const Bytes& message, std::uint8_t hash = 0x0B) const {
-    const auto raw = key.sign(keystore::sha256(message)).value();
-    Bytes out{0x00, 0x18, 0x00, hash, 0x00, 0x20};
-    out.insert(out.end(), raw.begin(), raw.begin() + 32);
-    out.insert(out.end(), {0x00, 0x20});
-    out.insert(out.end(), raw.begin() + 32, raw.end());
-    return out;
-  }
-  keystore::Certification resign(keystore::Certification made) const {
-    made.signature = sign(made.attest);
-    return made;
-  }
-};
 
 template <class Parse>
 void check_exact(const Bytes& good, Parse parse) {

@@ -1,0 +1,395 @@
+// Quotes: what is signed, and what a relying party asked for.
+#include "attest/tpm/quote.h"
+
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include "attest/owned.h"
+#include "attest/tpm/qualified_name.h"
+#include "tests/attest/catch.h"
+#include "tests/attest/tpm_maker.h"
+
+using namespace badged;
+using namespace badged::attest;
+using namespace badged::attest::tpm;
+using test::QuoteMaker;
+using test::Resigner;
+using test::vector_file;
+
+namespace {
+
+using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
+
+const std::string kZero(64, '0'), kOne = std::string(62, '0') + "01";
+const std::string kPcrs =
+    R"({"sha256":{"0":")" + kZero + R"(","1":")" + kOne + R"(","7":")" + kZero + R"("}})";
+const Bytes kNonce{0x00, 0x11, 0x22, 0x33};
+
+// The reason of a refusal; nullopt: good.
+std::optional<Reason> verdict(const AttestationKey& ak, const Bytes& attest, const Bytes& signature,
+                              const QuoteExpectation& expect, Findings* keep = nullptr) {
+  Findings findings;
+  const auto quote = VerifiedQuote::verify(ak, attest, signature, findings);
+  std::optional<Reason> reason;
+  if (!quote)
+    reason = quote.error().reason;
+  else if (const auto good = check_quote(*quote, expect, findings); !good)
+    reason = good.error().reason;
+  if (keep != nullptr) *keep = findings;
+  return reason;
+}
+
+std::optional<Reason> verdict(const Bytes& attest, const QuoteExpectation& expect,
+                              Findings* keep = nullptr) {
+  static const Resigner signer;
+  return verdict(signer.ak, attest, signer.sign(attest), expect, keep);
+}
+
+QuoteExpectation with_nonce(ByteView nonce = kNonce) {
+  QuoteExpectation expect;
+  expect.extra_data = nonce;
+  return expect;
+}
+
+std::optional<Reason> with_values(const QuoteMaker& maker, const std::string& pcrs) {
+  const auto values = PcrValues::parse(pcrs).value();
+  auto expect = with_nonce();
+  expect.pcrs = &values;
+  return verdict(maker.make(), expect);
+}
+
+Key rsa_key(unsigned bits) {
+  return Key(EVP_RSA_gen(bits));
+}
+
+Bytes to_pem(EVP_PKEY* key) {
+  const Owned<BIO, BIO_free> out(BIO_new(BIO_s_mem()));
+  PEM_write_bio_PUBKEY(out.get(), key);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &data);
+  return Bytes(data, data + size);
+}
+
+Bytes sign_with(EVP_PKEY* key, const EVP_MD* hash, const Bytes& message, bool pss = false) {
+  const Owned<EVP_MD_CTX, EVP_MD_CTX_free> context(EVP_MD_CTX_new());
+  EVP_PKEY_CTX* parameters = nullptr;
+  EVP_DigestSignInit(context.get(), &parameters, hash, nullptr, key);
+  if (pss) EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING);
+  std::size_t size = 0;
+  EVP_DigestSign(context.get(), nullptr, &size, message.data(), message.size());
+  Bytes out(size);
+  EVP_DigestSign(context.get(), out.data(), &size, message.data(), message.size());
+  out.resize(size);
+  return out;
+}
+
+Bytes rsa_signature(std::uint8_t scheme, std::uint8_t hash, const Bytes& value) {
+  Bytes out{0x00, scheme, 0x00, hash};
+  test::append_sized(out, value);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a quote with the wanted nonce, selection and values is good, and says what it checked") {
+  const auto values = PcrValues::parse(kPcrs).value();
+  auto expect = with_nonce();
+  expect.selection = parse_selection("sha256:7,0,1").value();
+  expect.pcrs = &values;
+  Findings findings;
+  CHECK(verdict(QuoteMaker().over(kPcrs).make(), expect, &findings) == std::nullopt);
+  CHECK(findings.done().size() == 7);
+  CHECK_FALSE(findings.warned());
+  CHECK(findings.not_checked().empty());
+}
+
+TEST_CASE("what nobody asked for is named as not checked") {
+  Findings findings;
+  CHECK(verdict(QuoteMaker().make(), {}, &findings) == std::nullopt);
+  REQUIRE(findings.not_checked().size() == 3);
+  CHECK(findings.not_checked()[0].check == "nonce");
+  CHECK(findings.not_checked()[1].check == "selection");
+  CHECK(findings.not_checked()[2].check == "pcr_values");
+}
+
+// H17.
+TEST_CASE("H17: a wrong magic is refused whatever follows it, before that is read") {
+  QuoteMaker maker;
+  maker.magic = 0x58585858;
+  CHECK(verdict(maker.make(), with_nonce()) == Reason::not_attested);
+  CHECK(verdict(Bytes{'X', 'X', 'X', 'X', 0}, with_nonce()) == Reason::not_attested);
+}
+
+// H17.
+TEST_CASE("H17: every other type of attestation in place of a quote is refused") {
+  Resigner signer;
+  const Bytes time = vector_file("time.attest");
+  CHECK(verdict(time, {}) == Reason::not_attested);
+  CHECK(verdict(vector_file("key_by_ak.attest"), {}) == Reason::not_attested);
+  for (const int type : {0x8014, 0x8015, 0x8016, 0x8017, 0x8019, 0x801A, 0x801C, 0x8000}) {
+    QuoteMaker maker;
+    maker.type = static_cast<std::uint16_t>(type);
+    INFO(type);
+    CHECK(verdict(maker.make(), with_nonce()).has_value());
+  }
+}
+
+// H18.
+TEST_CASE("H18: a selection that is not the asked one is refused, however it is labelled") {
+  auto expect = with_nonce();
+  expect.selection = parse_selection("sha256:0,1,7").value();
+  QuoteMaker maker;
+  CHECK(verdict(maker.make(), expect) == std::nullopt);
+  for (const char* other :
+       {"sha256:0,1", "sha256:0,1,7,8", "sha1:0,1,7", "sha384:0,1,7", "sha256:0,1,7+sha384:0"}) {
+    INFO(other);
+    expect.selection = parse_selection(other).value();
+    CHECK(verdict(maker.make(), expect) == Reason::selection);
+  }
+}
+
+// H18.
+TEST_CASE("H18: one bank in two selections, or with an empty one beside, is the same selection") {
+  auto expect = with_nonce();
+  expect.selection = parse_selection("sha256:0,1,7").value();
+  QuoteMaker maker;
+  maker.selections = {{Alg::sha256, 1u << 7}, {Alg::sha1, 0}, {Alg::sha256, 3}};
+  CHECK(verdict(maker.make(), expect) == std::nullopt);
+  CHECK(with_values(maker.over(kPcrs), kPcrs) == std::nullopt);
+}
+
+// H18.
+TEST_CASE("H18: a quote over no PCR is refused") {
+  QuoteMaker maker;
+  maker.selections = {};
+  CHECK(verdict(maker.make(), with_nonce()) == Reason::selection);
+  maker.selections = {{Alg::sha256, 0}};
+  CHECK(verdict(maker.make(), with_nonce()) == Reason::selection);
+}
+
+// H18.
+TEST_CASE("H18: values are hashed in the signed order of the banks") {
+  const std::string of_384(96, '7');
+  const std::string both =
+      R"({"sha256":{"0":")" + kOne + R"("},"sha384":{"0":")" + of_384 + R"("}})";
+  QuoteMaker maker;
+  maker.selections = {{Alg::sha384, 1}, {Alg::sha256, 1}};
+  maker.over(both);
+  CHECK(with_values(maker, both) == std::nullopt);
+  std::swap(maker.selections[0], maker.selections[1]);
+  CHECK(with_values(maker, both) == Reason::pcr_values);
+}
+
+// H18.
+TEST_CASE("H18: a changed, a missing, an unquoted value and another bank's are refused") {
+  QuoteMaker maker;
+  maker.over(kPcrs);
+  REQUIRE(with_values(maker, kPcrs) == std::nullopt);
+  const auto bank = [](const std::string& name, const std::string& values) {
+    return "{\"" + name + "\":{" + values + "}}";
+  };
+  const std::string zero = "\"0\":\"" + kZero + "\"", one = ",\"1\":\"" + kOne + "\"",
+                    seven = ",\"7\":\"" + kZero + "\"", eight = ",\"8\":\"" + kZero + "\"";
+  CHECK(with_values(maker, bank("sha256", zero + one + ",\"7\":\"" + kOne + "\"")) ==
+        Reason::pcr_values);
+  CHECK(with_values(maker, bank("sha256", zero + one)) == Reason::pcr_values);
+  CHECK(with_values(maker, bank("sha256", zero + one + seven + eight)) == Reason::pcr_values);
+  CHECK(with_values(maker, "{\"sha256\":{" + zero + one + seven + "},\"sha1\":{\"0\":\"" +
+                               std::string(40, '0') + "\"}}") == Reason::pcr_values);
+  CHECK(with_values(maker, bank("sha256", "")) == Reason::pcr_values);
+  CHECK(with_values(maker, "{}") == Reason::pcr_values);
+}
+
+TEST_CASE("a bank of SHA-1 is refused or a warning, as asked; one that we do not know is refused") {
+  QuoteMaker maker;
+  maker.selections = {{Alg::sha1, 1}};
+  auto expect = with_nonce();
+  CHECK(verdict(maker.make(), expect) == Reason::algorithm);
+  expect.sha1_bank = QuoteExpectation::Sha1Bank::warn;
+  Findings findings;
+  CHECK(verdict(maker.make(), expect, &findings) == std::nullopt);
+  CHECK(findings.warned());
+  maker.selections = {{Alg::sm3_256, 1}};
+  CHECK(verdict(maker.make(), expect) == Reason::algorithm);
+}
+
+// H19.
+TEST_CASE("H19: a signed quote with impossible counts and sizes is malformed") {
+  const Bytes good = QuoteMaker().make();
+  REQUIRE(verdict(good, with_nonce()) == std::nullopt);
+  const std::size_t count_at = good.size() - 34 - 6 - 4;
+  const auto with = [&](std::size_t at, std::initializer_list<int> bytes) {
+    Bytes bad = good;
+    for (const int byte : bytes) bad[at++] = static_cast<std::uint8_t>(byte);
+    return verdict(bad, with_nonce());
+  };
+  CHECK(with(count_at, {0xFF, 0xFF, 0xFF, 0xFF}) == Reason::malformed);
+  CHECK(with(count_at, {0, 0, 0, 17}) == Reason::malformed);
+  for (const int size : {0, 4, 255}) CHECK(with(count_at + 6, {size}) == Reason::malformed);
+  CHECK(with(6, {0xFF, 0xFF}) == Reason::malformed);
+  Bytes longer = good;
+  longer.push_back(0);
+  CHECK(verdict(longer, with_nonce()) == Reason::malformed);
+}
+
+// H20.
+TEST_CASE("H20: a nonce that is empty, a prefix, longer or another is refused") {
+  const Bytes attest = QuoteMaker().make();
+  CHECK(verdict(attest, with_nonce()) == std::nullopt);
+  const Bytes longer{0x00, 0x11, 0x22, 0x33, 0x00}, text{'0', '0', '1', '1'};
+  CHECK(verdict(attest, with_nonce(ByteView())) == Reason::nonce);
+  CHECK(verdict(attest, with_nonce(ByteView(kNonce).first(3))) == Reason::nonce);
+  CHECK(verdict(attest, with_nonce(longer)) == Reason::nonce);
+  CHECK(verdict(attest, with_nonce(text)) == Reason::nonce);
+  QuoteMaker empty;
+  empty.extra_data = {};
+  CHECK(verdict(empty.make(), with_nonce()) == Reason::nonce);
+}
+
+// H21.
+TEST_CASE("H21: a clock that is not safe is a warning") {
+  QuoteMaker maker;
+  maker.safe = 0;
+  Findings findings;
+  CHECK(verdict(maker.make(), with_nonce(), &findings) == std::nullopt);
+  CHECK(findings.warned());
+  maker.safe = 2;  // TPMI_YES_NO
+  CHECK(verdict(maker.make(), with_nonce()) == Reason::malformed);
+}
+
+// H22.
+TEST_CASE("H22: a key that lacks an attribute does not pose as an attestation key, in any form") {
+  const Bytes good = vector_file("ak.public");
+  REQUIRE(AttestationKey::from_file(good));
+  for (const int bit : {1, 4, 5, 16, 18}) {
+    Bytes area = good;
+    area[7 - bit / 8] &= static_cast<std::uint8_t>(~(1 << bit % 8));
+    CHECK(AttestationKey::from_file(area).error().reason == Reason::not_attested);
+    Bytes sized;
+    test::append_sized(sized, area);
+    CHECK(AttestationKey::from_file(sized).error().reason == Reason::not_attested);
+  }
+  Bytes decrypts = good;
+  decrypts[5] |= 1 << 1;
+  CHECK(AttestationKey::from_file(decrypts).error().reason == Reason::not_attested);
+}
+
+TEST_CASE("an attestation key is the same key as TPMT_PUBLIC, TPM2B_PUBLIC and PEM") {
+  const Bytes area = vector_file("ak_rsassa.public");
+  Bytes sized;
+  test::append_sized(sized, area);
+  const auto plain = AttestationKey::from_file(area).value();
+  CHECK(AttestationKey::from_file(sized).value().fingerprint() == plain.fingerprint());
+  CHECK(plain.name() == vector_file("ak_rsassa.name"));
+  const Key p384(EVP_EC_gen("P-384")), other(EVP_EC_gen("P-384"));
+  const auto one = AttestationKey::from_file(to_pem(p384.get())).value();
+  CHECK(one.name().empty());
+  CHECK(one.fingerprint() != AttestationKey::from_file(to_pem(other.get())).value().fingerprint());
+}
+
+TEST_CASE("RSASSA, RSAPSS and P-384 keys given as PEM verify their quotes, with every hash") {
+  const Key rsa = rsa_key(2048), p384(EVP_EC_gen("P-384"));
+  const auto rsa_ak = AttestationKey::from_file(to_pem(rsa.get())).value();
+  const auto ec_ak = AttestationKey::from_file(to_pem(p384.get())).value();
+  const Bytes attest = QuoteMaker().make();
+  for (const auto& [alg, hash] :
+       {std::pair{0x0B, EVP_sha256()}, {0x0C, EVP_sha384()}, {0x0D, EVP_sha512()}}) {
+    const auto id = static_cast<std::uint8_t>(alg);
+    const Bytes ssa = rsa_signature(0x14, id, sign_with(rsa.get(), hash, attest));
+    const Bytes pss = rsa_signature(0x16, id, sign_with(rsa.get(), hash, attest, true));
+    CHECK(verdict(rsa_ak, attest, ssa, with_nonce()) == std::nullopt);
+    CHECK(verdict(rsa_ak, attest, pss, with_nonce()) == std::nullopt);
+    Bytes mixed = ssa;
+    mixed[1] = 0x16;
+    CHECK(verdict(rsa_ak, attest, mixed, with_nonce()) == Reason::signature);
+    const Bytes der = sign_with(p384.get(), hash, attest);
+    const unsigned char* at = der.data();
+    const Owned<ECDSA_SIG, ECDSA_SIG_free> both(
+        d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
+    Bytes ecdsa{0x00, 0x18, 0x00, id};
+    for (const BIGNUM* part : {ECDSA_SIG_get0_r(both.get()), ECDSA_SIG_get0_s(both.get())}) {
+      Bytes number(static_cast<std::size_t>(BN_num_bytes(part)));
+      BN_bn2bin(part, number.data());
+      test::append_sized(ecdsa, number);
+    }
+    CHECK(verdict(ec_ak, attest, ecdsa, with_nonce()) == std::nullopt);
+    ecdsa.back() ^= 1;
+    CHECK(verdict(ec_ak, attest, ecdsa, with_nonce()) == Reason::signature);
+    CHECK(verdict(rsa_ak, attest, ecdsa, with_nonce()) == Reason::signature);
+  }
+}
+
+TEST_CASE("a signature with SHA-1 or of a scheme that is not ours is a refusal, not malformed") {
+  const Key rsa = rsa_key(2048);
+  const auto ak = AttestationKey::from_file(to_pem(rsa.get())).value();
+  const Bytes attest = QuoteMaker().make();
+  const Bytes sha1 = rsa_signature(0x14, 0x04, sign_with(rsa.get(), EVP_sha1(), attest));
+  CHECK(verdict(ak, attest, sha1, {}) == Reason::algorithm);
+  for (const int scheme : {0x05, 0x10, 0x1A, 0x1B, 0x1C})
+    CHECK(verdict(ak, attest, rsa_signature(static_cast<std::uint8_t>(scheme), 0x0B, Bytes(32, 1)),
+                  {}) == Reason::algorithm);
+  CHECK(verdict(ak, attest, Bytes{0x00}, {}) == Reason::malformed);
+}
+
+// H25.
+TEST_CASE(
+    "H25: keys too small, too large, of another exponent or curve are refused, not malformed") {
+  const Key small = rsa_key(1024), p521(EVP_EC_gen("P-521")), k1(EVP_EC_gen("secp256k1")),
+            ed(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+  for (EVP_PKEY* key : {small.get(), p521.get(), k1.get(), ed.get()})
+    CHECK(AttestationKey::from_file(to_pem(key)).error().reason == Reason::not_attested);
+  Bytes huge = vector_file("ak_rsassa.public");
+  const Bytes modulus(2048, 0xFF);
+  huge.resize(huge.size() - 258 - 6);
+  test::append(huge, 16384, 2);
+  test::append(huge, 0, 4);
+  test::append_sized(huge, modulus);
+  CHECK(AttestationKey::from_file(huge).error().reason == Reason::not_attested);
+}
+
+TEST_CASE("a file that holds no public key is malformed") {
+  const Key key(EVP_EC_gen("P-256"));
+  const Bytes pem = to_pem(key.get());
+  const auto refused = [](Bytes file) {
+    return AttestationKey::from_file(file).error().reason == Reason::malformed;
+  };
+  Bytes twice = pem;
+  twice.insert(twice.end(), pem.begin(), pem.end());
+  CHECK(refused(twice));
+  CHECK(refused(Bytes(pem.begin(), pem.end() - 30)));
+  CHECK(refused({}));
+  CHECK(refused({0x30}));
+  CHECK(refused(Bytes(10'000, '-')));
+  const Owned<BIO, BIO_free> out(BIO_new(BIO_s_mem()));
+  PEM_write_bio_PrivateKey(out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &data);
+  CHECK(refused(Bytes(data, data + size)));
+}
+
+TEST_CASE("PCR values and selections have one form") {
+  for (const char* bad :
+       {"[]", R"({"sha256":[]})", R"({"sha256":{"00":""}})", R"({"sha256":{"24":""}})",
+        R"({"sha256":{"32":""}})", R"({"sha256":{"-1":""}})", R"({"sha256":{"0":"00"}})",
+        R"({"sha256":{"0":7}})", R"({"sha256":{"0":{}}})", ""})
+    CHECK(PcrValues::parse(bad).error().code == Errc::malformed);
+  CHECK(PcrValues::parse(R"({"sha256":{"0":")" + kZero + R"(","0":")" + kZero + R"("}})")
+            .error()
+            .code == Errc::malformed);
+  CHECK(PcrValues::parse(R"({"sm3_256":{}})").error().code == Errc::refused);
+  for (const char* bad : {"", "sha256", "sha256:", "sha256:24", "sha256:0,", "sha256:0+",
+                          "sha256:0+sha256:1", "md5:0", "sha256:00", "sha256: 0"})
+    CHECK_FALSE(parse_selection(bad));
+  CHECK(selection_text(parse_selection("sha384:23,0+sha1:2").value()) == "sha384:0,23+sha1:2");
+}
+
+TEST_CASE("a qualified Name is the parent's and the Name, hashed") {
+  const Bytes name = vector_file("ak.name");
+  const Bytes primary = qualified_name_of_primary(Hierarchy::owner, name).value();
+  CHECK(primary_in(name, primary) == Hierarchy::owner);
+  CHECK(primary_in(name, name) == std::nullopt);
+  CHECK(qualified_name_of_child(primary, name).value() != primary);
+  CHECK_FALSE(qualified_name_of_child(primary, Bytes{0x00, 0x04}));
+}
