@@ -94,6 +94,8 @@ constexpr std::size_t kEventLogBytes = 512 * 1024;
 constexpr std::size_t kImaLogBytes = 2 * 1024 * 1024;
 // An EK certificate has 1 to 1.5 kB; PEM makes a chain of four 8 kB.
 constexpr std::size_t kEkChainBytes = 16 * 1024;
+// What is remembered of a TPM: 400 bytes.
+constexpr std::size_t kStateBytes = 4096;
 // All records in base64url twice (16/9), claims and the small structures.
 constexpr std::size_t kEvidenceBytes = 5 * 1024 * 1024;
 // Three members for each of 14 records, the claims, and room for records that we do not know.

@@ -183,9 +183,17 @@ Checked<UnverifiedJws> UnverifiedJws::parse(std::string_view compact, const JwsU
 Checked<VerifiedJws> UnverifiedJws::verify(const Es256Verifier& key) && {
   if (!key.verify(as_bytes(signing_input_), signature_))
     return reject(Reason::signature, about(use_, "the signature does not verify"));
-  auto claims = decode_part(payload_, use_.bytes, use_.payload, use_);
-  if (!claims) return claims.error();
-  return VerifiedJws(std::move(header_), std::move(*claims));
+  if (auto parsed = unverified_claims(); !parsed) return parsed.error();  // not unverified any more
+  return VerifiedJws(std::move(header_), std::move(*claims_));
+}
+
+Checked<const json::object*> UnverifiedJws::unverified_claims() {
+  if (!claims_) {
+    auto claims = decode_part(payload_, use_.bytes, use_.payload, use_);
+    if (!claims) return claims.error();
+    claims_ = std::move(*claims);
+  }
+  return &*claims_;
 }
 
 std::string encoded_header(std::string_view header) {

@@ -47,6 +47,10 @@ struct JwsUse {
 constexpr JwsUse kAccessTokenUse{"token", "at+jwt"};
 constexpr JwsUse kProofUse{"proof", "dpop+jwt", true};
 constexpr JwsUse kVouchUse{"vouch", "badged-vouch+jwt"};
+constexpr JwsUse kEvidenceUse{.name = "evidence",
+                              .typ = "eat+jwt",
+                              .payload = {.bytes = kEvidenceBytes, .members = kEvidenceMembers},
+                              .bytes = kEvidenceBytes};
 
 struct JwsHeader {
   std::string kid;                    // empty where absent
@@ -76,6 +80,11 @@ class UnverifiedJws {
 
   const JwsHeader& header() const { return header_; }
 
+  // The payload before anything vouches for it. Evidence alone has to be read so: the key that
+  // signs it lies inside, in a statement that the pinned attestation key has signed. Parsed once;
+  // verify() then hands on the same object.
+  Checked<const boost::json::object*> unverified_claims();
+
   // Consumes: after a failure there is nothing left to look at.
   Checked<VerifiedJws> verify(const Es256Verifier& key) &&;
 
@@ -86,6 +95,7 @@ class UnverifiedJws {
   std::string_view signing_input_;
   std::string_view payload_;
   Signature signature_{};
+  std::optional<boost::json::object> claims_;  // once unverified_claims() has parsed them
 };
 
 // For issuers: append_signing_input, sign SHA-256 of the appended bytes, append_signature. `header`

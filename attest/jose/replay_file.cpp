@@ -1,9 +1,6 @@
 // The file: a line "badged-replay 1 FORGOTTEN", then per proof "UNTIL SHA256", all of fixed width
 // so that a line torn by a crash is recognised. A torn line was never acknowledged, and is
 // overwritten.
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +10,7 @@
 #include <vector>
 
 #include "attest/jose/replay_entry.h"
+#include "attest/locked_file.h"
 #include "keystore/files.h"
 
 namespace badged::attest {
@@ -23,17 +21,6 @@ constexpr std::string_view kMagic = "badged-replay 1 ";
 constexpr std::size_t kTimeDigits = 12;
 constexpr std::size_t kHeader = kMagic.size() + kTimeDigits + 1;
 constexpr std::size_t kLine = kTimeDigits + 1 + 64 + 1;
-
-struct Descriptor {
-  int fd = -1;
-  Descriptor() = default;
-  explicit Descriptor(int opened) : fd(opened) {}
-  Descriptor(Descriptor&& other) noexcept : fd(std::exchange(other.fd, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
 
 struct Content {
   std::int64_t forgotten = 0;
@@ -102,38 +89,10 @@ std::optional<Content> read_content(std::string_view text) {
   return content;
 }
 
-// Opens and locks; again when the file was replaced while we waited for the lock.
-Checked<Descriptor> open_locked(const std::string& path) {
-  for (;;) {
-    Descriptor file(
-        open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
-    if (file.fd < 0) return broken_errno(path);
-    struct stat ours {
-    }, named{};
-    if (fstat(file.fd, &ours) != 0) return broken_errno(path);
-    if (!S_ISREG(ours.st_mode) || ours.st_uid != geteuid() || (ours.st_mode & 022) != 0)
-      return broken(path, "not a regular file of ours that nobody else may write");
-    while (flock(file.fd, LOCK_EX) != 0)
-      if (errno != EINTR) return broken_errno(path);
-    if (lstat(path.c_str(), &named) == 0 && named.st_dev == ours.st_dev &&
-        named.st_ino == ours.st_ino)
-      return file;
-  }
-}
-
-Checked<std::string> read_all(int fd, const std::string& path, std::size_t limit) {
-  struct stat facts {};
-  if (fstat(fd, &facts) != 0) return broken_errno(path);
-  if (static_cast<std::size_t>(facts.st_size) > limit) return broken(path, "larger than allowed");
-  std::string text(static_cast<std::size_t>(facts.st_size), '\0');
-  std::size_t have = 0;
-  while (have < text.size()) {
-    const ssize_t n = pread(fd, text.data() + have, text.size() - have, static_cast<off_t>(have));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return broken(path, n < 0 ? std::strerror(errno) : "it shrank while being read");
-    have += static_cast<std::size_t>(n);
-  }
-  return text;
+Checked<LockedFile> open_locked(const std::string& path) {
+  auto file = LockedFile::open(path);
+  if (!file) return broken(path, file.error().what);
+  return std::move(*file);
 }
 
 Checked<void> write_durably(int fd, const std::string& path, std::string_view text,
@@ -178,8 +137,8 @@ ReplayFile::ReplayFile(std::string path, std::size_t entries)
 Checked<void> ReplayFile::remember(const SeenProof& proof, std::int64_t now) {
   auto file = open_locked(path_);
   if (!file) return file.error();
-  auto text = read_all(file->fd, path_, kHeader + (entries_ + 1) * kLine);
-  if (!text) return text.error();
+  auto text = file->read(kHeader + (entries_ + 1) * kLine);
+  if (!text) return broken(path_, text.error().what);
   auto content = read_content(*text);
   if (!content) return broken(path_, "not a replay file of this version, or damaged");
   const ReplayEntry entry = replay_entry(proof);
@@ -192,7 +151,7 @@ Checked<void> ReplayFile::remember(const SeenProof& proof, std::int64_t now) {
   std::string added = text->size() < kHeader ? header_text(0) : std::string();
   append_line(added, entry);
   const std::size_t at = text->size() < kHeader ? 0 : kHeader + count * kLine;
-  return write_durably(file->fd, path_, added, at);
+  return write_durably(file->fd(), path_, added, at);
 }
 
 }  // namespace badged::attest

@@ -19,7 +19,7 @@ class StrictHandler {
   static constexpr std::size_t max_object_size = kJsonBytes * 16;
   static constexpr std::size_t max_array_size = kJsonBytes * 16;
   static constexpr std::size_t max_key_size = kJsonBytes * 16;
-  static constexpr std::size_t max_string_size = kJsonBytes * 16;
+  static constexpr std::size_t max_string_size = kEvidenceBytes;  // a log in one string
 
   explicit StrictHandler(std::size_t members) : left_(members + 1) {  // and the root
     stack_.reset();

@@ -5,6 +5,7 @@
 
 #include "attest/owned.h"
 #include "attest/tpm/digest.h"
+#include "keystore/sha256.h"
 
 namespace badged::attest::tpm {
 
@@ -174,7 +175,7 @@ Checked<VerifiedQuote> VerifiedQuote::verify(const AttestationKey& ak, ByteView 
                          reject(Reason::not_attested, about("it is no quote but ") + type), type);
   }
   findings.pass("quote_type", "a quote");
-  return VerifiedQuote(std::move(parsed), scheme);
+  return VerifiedQuote(std::move(parsed), scheme, keystore::sha256(attest));
 }
 
 Checked<void> check_quote(const VerifiedQuote& quote, const QuoteExpectation& expect,

@@ -19,12 +19,14 @@ class VerifiedQuote {
   const Attest& attest() const { return attest_; }
   const QuoteInfo& info() const { return std::get<QuoteInfo>(attest_.body); }
   const SigningScheme& scheme() const { return scheme_; }
+  const Digest& digest() const { return digest_; }  // SHA-256 over the TPMS_ATTEST
 
  private:
-  VerifiedQuote(Attest attest, const SigningScheme& scheme)
-      : attest_(std::move(attest)), scheme_(scheme) {}
+  VerifiedQuote(Attest attest, const SigningScheme& scheme, const Digest& digest)
+      : attest_(std::move(attest)), scheme_(scheme), digest_(digest) {}
   Attest attest_;
   SigningScheme scheme_;
+  Digest digest_;
 };
 
 // What a relying party expects; what is absent is named as not checked. Views must outlive the

@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "attest/verifier/arguments.h"
+#include "attest/verifier/check.h"
 #include "attest/verifier/quote.h"
 #include "attest/verifier/token.h"
 
@@ -23,8 +24,10 @@ int run(int argc, char** argv) {
   bool as_json = false;
   TokenOptions token;
   QuoteOptions quote;
+  CheckOptions check;
   auto* token_verb = add_token_verb(app, token);
-  add_quote_verb(app, quote);
+  auto* quote_verb = add_quote_verb(app, quote);
+  add_check_verb(app, check);
   app.add_flag("--json", as_json, "Print exactly one JSON object");
   app.set_version_flag("--version", "badge-verifier " BADGED_VERSION);
   try {
@@ -35,7 +38,10 @@ int run(int argc, char** argv) {
     return print(refusal(kUsage, "invalid_usage", error.what(), "see badge-verifier --help"),
                  asks_for_json(argc, argv));
   }
-  return print(token_verb->parsed() ? run_token(token) : run_quote(quote), as_json);
+  const Outcome outcome = token_verb->parsed()   ? run_token(token)
+                          : quote_verb->parsed() ? run_quote(quote)
+                                                 : run_check(check);
+  return print(outcome, as_json);
 }
 
 }  // namespace
