@@ -95,10 +95,17 @@ Checked<void> check_the_quote(const VerifiedEvidence& evidence, const EvidenceEx
 // key.
 Checked<Bytes> name_of(const AttestationKey& ak, const Records& records) {
   if (!records.has(kAkPublic)) return ak.name();
+  const auto other = [] {
+    return reject(Reason::binding, about("its ak.public is not the pinned attestation key"));
+  };
+  if (!ak.name().empty()) {
+    auto name = tpm::compute_name(records[kAkPublic]);
+    if (!name || *name != ak.name()) return other();
+    return std::move(*name);
+  }
   auto sent = AttestationKey::from_public_area(records[kAkPublic]);
   if (!sent) return sent.error();
-  if (sent->fingerprint() != ak.fingerprint() || (!ak.name().empty() && ak.name() != sent->name()))
-    return reject(Reason::binding, about("its ak.public is not the pinned attestation key"));
+  if (sent->fingerprint() != ak.fingerprint()) return other();
   return sent->name();
 }
 

@@ -145,6 +145,18 @@ def bench_peers(bench, *_):
                                   "unit": "us", "limit": None, "limit_unit": None, "ratio": None})
 
 
+def bench_evidence_check(bench):
+    """Evidence checked, beside its three signatures alone."""
+    rows = []
+    for _ in range(bench.turns):
+        out = subprocess.run([BUILD / "bench_evidence_check", str(bench.seconds)], check=True,
+                             stdout=subprocess.PIPE, text=True)
+        rows.append(json.loads(out.stdout))
+    middle = lambda name: statistics.median(row[name] for row in rows)  # noqa: E731
+    bench.note("evidence checked", middle("checked"), "/s", middle("bare"), "OpenSSL/s")
+    bench.note("evidence checked, peak memory", middle("kb") / 1024, "MB")
+
+
 def anonymous_kb(pid):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"RssAnon:\s+(\d+)", text)[1])
@@ -265,8 +277,8 @@ def bench_exit(bench, badged):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    names = ["http", "new", "exchange", "proof", "tpm", "evidence", "peers", "memory", "flood",
-             "start", "exit", "introspection", "revocation"]
+    names = ["http", "new", "exchange", "proof", "tpm", "evidence", "evidence-check", "peers",
+             "memory", "flood", "start", "exit", "introspection", "revocation"]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--turns", type=int, default=3)
@@ -309,6 +321,8 @@ def main():
                     bench_flood(bench, badged)
             if "start" in wanted:
                 bench_start(bench)
+            if "evidence-check" in wanted:
+                bench_evidence_check(bench)
         finally:
             bare.stop()
     (ROOT / "build" / "bench.json").write_text(json.dumps(bench.results, indent=1) + "\n")
