@@ -3,7 +3,7 @@
 
 #include <openssl/evp.h>
 
-#include "attest/owned.h"
+#include "keystore/owned.h"
 #include "keystore/bytes.h"
 #include "keystore/result.h"
 

@@ -3,7 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include "attest/owned.h"
+#include "keystore/owned.h"
 #include "attest/tpm/digest.h"
 #include "keystore/sha256.h"
 

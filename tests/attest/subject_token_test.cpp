@@ -86,7 +86,7 @@ TEST_CASE("refuses each wrong claim of a subject token (H13)") {
       {"iss", {"https://evil.example", Reason::issuer}},
       {"iss", {nullptr, Reason::bad_claim}},
       {"sub", {"", Reason::bad_claim}},
-      {"sub", {std::string(513, 'a'), Reason::bad_claim}},
+      {"sub", {json::string(513, 'a'), Reason::bad_claim}},
       {"exp", {kNow, Reason::expired}},
       {"exp", {"1900000000", Reason::bad_claim}},
       {"exp", {1e9 + 0.5, Reason::bad_claim}},

@@ -6,7 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
-#include "attest/owned.h"
+#include "keystore/owned.h"
 #include "attest/tpm/qualified_name.h"
 #include "tests/attest/catch.h"
 #include "tests/attest/tpm_maker.h"
