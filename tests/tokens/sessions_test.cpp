@@ -206,6 +206,22 @@ TEST_CASE("sessions that end while a key is made leave nothing behind") {
   CHECK(world.ended == Log{"bot: superseded"});
 }
 
+TEST_CASE("a session whose key is made while the records change ends unborn") {
+  World world;
+  const Caller caller;
+  const auto process = world.admit(caller);
+  world.gate.hold_keys = true;
+  const auto opening =
+      world.loop.begin(world.sessions.open(process, record_of("bot"), Custody::tpm));
+  while (world.gate.held() == 0) world.loop.io.poll();
+  world.sessions.retain([](const Session&) { return true; });
+  world.gate.release();
+  world.loop.run_until([&] { return opening->has_value(); });
+  CHECK((**opening).error().code == Errc::changed);
+  CHECK(world.gate.destroyed == 1);
+  CHECK(world.sessions.size() == 0);
+}
+
 TEST_CASE("a key that cannot be made is everybody's error, and the next try is a new one") {
   World world;
   const Caller caller;
