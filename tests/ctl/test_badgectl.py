@@ -110,8 +110,9 @@ class Token(WithBadged):
 class Usage(WithBadged):
     def test_wrong_usage_is_exit_2(self):
         for words in ((), ("token",), ("frobnicate",), ("token", "--audience", "a", "--nope"),
-                      ("agents",), ("token", "--audience", "a", "--scope", ""), ("whoami", "--pid", "x"), ("exec",), ("exec", "--"), ("evidence",),
-                      ("revoke", "--jti", "x"), ("audit", "tail", "--limit", "0"), ("agents", "new")):
+                      ("agents",), ("token", "--audience", "a", "--scope", ""),
+                      ("whoami", "--pid", "x"), ("exec",), ("exec", "--"), ("evidence",),
+                      ("revoke",), ("revoke", "--jti", "x", "--agent", "a"), ("audit", "tail", "--limit", "0"), ("agents", "new")):
             with self.subTest(words=words):
                 result = self.run_it("--json", *words)
                 self.assertEqual(result.returncode, 2, result.stderr)

@@ -248,7 +248,7 @@ class Asking(Case):
     def test_other_grant_types_are_unsupported(self):
         agent = self.agent(LOW)
         for grant_type in ("authorization_code", "password", "refresh_token", "CLIENT_CREDENTIALS",
-                           "urn:ietf:params:oauth:grant-type:token-exchange"):
+                           "urn:ietf:params:oauth:grant-type:jwt-bearer"):
             with self.subTest(grant_type):
                 self.refused(agent.token(grant_type=grant_type), 400, "unsupported_grant_type")
         self.refused(agent.call("POST", "/v1/token", {"audience": AUDIENCE}), 400, "invalid_request")
@@ -419,7 +419,7 @@ class Claims(Case):
         self.assertEqual((header["typ"], header["alg"]), ("at+jwt", "ES256"))
         self.assertEqual(set(header), {"typ", "alg", "kid"})
         self.assertEqual(set(body), {"iss", "sub", "aud", "client_id", "iat", "exp", "jti", "txn",
-                                     "scope", "cnf", "badged"})
+                                     "scope", "cnf", "status", "badged"})
         self.assertEqual(body["iss"], ISSUER)
         self.assertEqual(body["sub"], "spiffe://example.org/host/build-7/agent/low")
         self.assertEqual((body["aud"], body["client_id"]), (AUDIENCE, "low"))
@@ -493,7 +493,8 @@ class Published(Case):
         status, headers, meta = call(self.badged.agent_socket, "GET",
                                      "/.well-known/oauth-authorization-server")
         self.assertEqual((status, meta["issuer"]), (200, ISSUER))
-        self.assertEqual(meta["grant_types_supported"], ["client_credentials"])
+        self.assertEqual(meta["grant_types_supported"],
+                         ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"])
         self.assertEqual(meta["dpop_signing_alg_values_supported"], ["ES256"])
         for name, path in (("introspection_endpoint", "introspect"),
                            ("revocation_endpoint", "revoke")):
