@@ -2,6 +2,7 @@
 #include "daemon/tokens/ledger.h"
 
 #include <catch2/catch.hpp>
+#include <ctime>
 
 #include "attest/jose/base64url.h"
 #include "daemon/audit/state_db.h"
@@ -177,6 +178,7 @@ TEST_CASE("blocks, marks and epochs are stored together, and an epoch never fall
 
 TEST_CASE("unexpired tokens are read back from the audit log, whatever their members hold") {
   const Folder folder;
+  const std::int64_t now = std::time(nullptr);  // lines carry the time of day
   audit::ChainLink link;
   std::string lines;
   const auto token = [&](const char* jti, std::int64_t exp, const char* scope, bool with_index) {
@@ -187,38 +189,41 @@ TEST_CASE("unexpired tokens are read back from the audit log, whatever their mem
     entry.text("session", "s1");
     audit::append_line(entry.members(), link, lines);
   };
-  token("AAAAAAAAAAAAAAAAAAAAAQ", kLong, R"(a"b\c)", true);
-  token("AAAAAAAAAAAAAAAAAAAAAg", kNow, "expired", true);
-  token("AAAAAAAAAAAAAAAAAAAAAw", kLong, "of a version before", false);
-  token("not a jti", kLong, "malformed", true);
+  token("AAAAAAAAAAAAAAAAAAAAAQ", now + 600, R"(a"b\c)", true);
+  token("AAAAAAAAAAAAAAAAAAAAAg", now, "expired", true);
+  token("AAAAAAAAAAAAAAAAAAAAAw", now + 600, "of a version before", false);
+  token("not a jti", now + 600, "malformed", true);
   audit::append_line(audit::Entry("finding").text("detail", ",\"kind\":\"token\"").members(), link,
                      lines);
   write_text(folder.log(), lines);
   std::vector<IssuedLine> found;
-  REQUIRE(read_issued(folder.log(), kNow, [&](const IssuedLine& line) { found.push_back(line); }));
+  REQUIRE(read_issued(folder.log(), now, [&](const IssuedLine& line) { found.push_back(line); }));
   REQUIRE(found.size() == 1);
   CHECK(found[0].jti[15] == 1);
   CHECK(found[0].status_index == 4097);
   CHECK(found[0].authority.scope == R"(a"b\c)");
   CHECK(found[0].authority.audience == R"(https://a/","exp":1,"x":")");
-  CHECK_FALSE(read_issued(folder.log() + ".none", kNow, [](const IssuedLine&) {}));
+  CHECK_FALSE(read_issued(folder.log() + ".none", now, [](const IssuedLine&) {}));
 }
 
 TEST_CASE("a log longer than one read is read whole, and lines across two reads once") {
   const Folder folder;
+  const std::int64_t now = std::time(nullptr);  // lines carry the time of day
   audit::ChainLink link;
   std::string lines;
   constexpr std::uint32_t kLines = 9000;
   for (std::uint32_t i = 0; i < kLines; ++i) {
     audit::Entry entry("token");
-    entry.text("jti", attest::base64url(jti_of(i))).number("exp", kLong).number("status_idx", i);
+    entry.text("jti", attest::base64url(jti_of(i)))
+        .number("exp", now + 600)
+        .number("status_idx", i);
     entry.text("scope", std::string(i % 300, 'x'));
     audit::append_line(entry.members(), link, lines);
   }
   write_text(folder.log(), lines);
   std::set<std::uint32_t> found;
   std::uint32_t visits = 0;
-  REQUIRE(read_issued(folder.log(), kNow, [&](const IssuedLine& line) {
+  REQUIRE(read_issued(folder.log(), now, [&](const IssuedLine& line) {
     ++visits;
     found.insert(line.status_index);
   }));
