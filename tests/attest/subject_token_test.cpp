@@ -75,7 +75,9 @@ TEST_CASE("takes an array of one audience and no other array") {
   CHECK(maker.refusal() == Reason::audience);
   maker.claims["aud"] = {kIssuer, kIssuer};
   CHECK(maker.refusal() == Reason::audience);
-  maker.claims["aud"] = {1};
+  maker.claims["aud"] = json::array{1};
+  CHECK(maker.refusal() == Reason::audience);
+  maker.claims["aud"] = 1;
   CHECK(maker.refusal() == Reason::bad_claim);
   maker.claims["aud"] = std::string(kIssuer) + "/";
   CHECK(maker.refusal() == Reason::audience);
