@@ -51,7 +51,6 @@ class Sessions(unittest.TestCase):
         os.chown(cls.work / "agent", UID, UID)
         cls.work.chmod(0o755)
         cls.publish = cls.work / "publish"  # what a web server would serve: state_dir is badged's alone
-        shutil.copytree(cls.badged.state_dir / "publish", cls.publish)
 
     def environment(self):
         return {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
@@ -60,6 +59,7 @@ class Sessions(unittest.TestCase):
                 "AGENTS": str(self.badged.agents_dir), "CONFIG": str(self.badged.config_file)}
 
     def type(self, step):
+        shutil.copytree(self.badged.state_dir / "publish", self.publish, dirs_exist_ok=True)
         shell = ["bash", "-c", step.command]
         return subprocess.run(shell if step.root else harness.as_uid(UID) + shell, env=self.environment(),
                               cwd=self.work / ("root" if step.root else "agent"), stdin=subprocess.DEVNULL,
