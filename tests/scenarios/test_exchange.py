@@ -394,6 +394,16 @@ class AgentsHandOn(Case):
         token = self.own(base, audience=AUDIENCE)
         self.refused(self.ask(self.agent(WORKER), token, "access_token"), "subject")
 
+    def test_a_revoked_one_is_nobodys_subject(self):
+        giver, taker = self.agent(ORCHESTRATOR), self.agent(WORKER)
+        token = self.own(giver, audience=ISSUER)
+        given = self.handed(giver, token)
+        done = self.badged.ctl("revoke", "--jti", claims(token)["jti"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.refused(self.ask(taker, audience=AUDIENCE, **given), "subject", reason="revoked")
+        self.refused(self.ask(giver, token, "access_token", audience=AUDIENCE), "subject",
+                     reason="revoked")
+
     def test_a_record_says_who_takes_what_others_hand_on(self):
         giver = self.agent(ORCHESTRATOR)
         given = self.handed(giver, self.own(giver, audience=ISSUER))
