@@ -1,4 +1,4 @@
-// What a tier allows, as data with defaults (C5 to C7 in part). badged.toml's [limits.TIER] may
+// What a tier allows, as data with defaults. badged.toml's [limits.TIER] may
 // tighten lifetimes, binding and Bearer, never loosen them; rates are operational and move both
 // ways within kMaxRate. Pure values, any thread.
 #pragma once

@@ -8,8 +8,8 @@
 namespace badged::audit {
 namespace {
 
-// Step N makes version N+1 out of version N. Each is tolerant of tables that stand: 0.1 made them
-// before it wrote the version.
+// Step N makes version N+1 out of version N. Each is tolerant of tables that stand: a crash between
+// making them and writing the version must not keep badged from starting.
 constexpr const char* kSteps[] = {
     "CREATE TABLE IF NOT EXISTS audit_head(id INTEGER PRIMARY KEY CHECK(id=1), seq INTEGER NOT "
     "NULL, hash BLOB NOT NULL, file_offset INTEGER NOT NULL) STRICT;"

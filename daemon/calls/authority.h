@@ -1,4 +1,4 @@
-// What an agent could do at worst now (C30): the authority of its unexpired, unrevoked tokens.
+// What an agent could do at worst now: the authority of its unexpired, unrevoked tokens.
 #pragma once
 
 #include <boost/json/object.hpp>

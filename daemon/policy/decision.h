@@ -1,4 +1,4 @@
-// What this agent may have now: record AND request AND tier, deny by default (C11, H12).
+// What this agent may have now: record AND request AND tier, deny by default (H12).
 //
 // A pure function of its arguments: no clock, no files, no keys. The same arguments give the same
 // answer, and the answer carries the steps that led to it. Any thread.
