@@ -8,7 +8,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 
 #include "attest/jose/jws.h"
 #include "daemon/agents/report.h"
@@ -168,12 +167,7 @@ int Daemon::run() {
   asio::co_spawn(io_, start(), keep);
   io_.run();
   if (failure_) std::rethrow_exception(failure_);
-  if (store_->check_deadline()) {
-    // Its thread cannot be joined. All that must be kept is on disk, and keys in locked memory go
-    // with the process.
-    log(Level::error, "stopped while the key store hangs");
-    std::_Exit(0);
-  }
+  close_store();
   return 0;
 }
 
@@ -353,24 +347,6 @@ awaitable<void> Daemon::hangup_loop() {
     manager_.ready(result.changed ? "serving " + std::to_string(result.agents) + " agents"
                                   : "serving the records from before: the last reload was refused");
   }
-}
-
-awaitable<void> Daemon::stop() {
-  if (stopping_) co_return;
-  stopping_ = true;
-  manager_.stopping();
-  log(Level::info, "stopping");
-  co_await server_->stop();
-  sessions_->end_all("stop");
-  recorder_->flush(audit::Recorder::Clock::now(), true);
-  co_await calls::durable(*service_, audit::Entry("stop").text("host", config_.host));
-  co_await checkpoint();
-  hangup_.cancel();
-  ticker_.cancel();
-  upkeep_.cancel();
-  store_change_.cancel();
-  census_->stop();
-  io_.stop();
 }
 
 void Daemon::warn(std::string text) {

@@ -45,6 +45,7 @@ class Daemon {
   int run();
 
  private:
+  void close_store();
   boost::asio::awaitable<void> start();
   boost::asio::awaitable<void> wait_for_store();
   // Two loops of a second: what waits for the key store must not hold up deadlines, sweeps and the

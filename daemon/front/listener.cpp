@@ -14,7 +14,7 @@
 namespace badged::front {
 namespace {
 
-constexpr int kBacklog = 1024;  // the kernel caps it at net.core.somaxconn
+constexpr int kBacklog = 4096;  // the kernel caps it at net.core.somaxconn
 
 Error refuse(const SocketPlan& plan, const std::string& why, std::string hint) {
   return fail(Errc::refused, "make the " + plan.name + " socket " + plan.path + ": " + why,

@@ -302,6 +302,12 @@ class TpmStore final : public Store {
   }
 
   std::chrono::milliseconds idle() {
+    const auto next = look_after();
+    settle();
+    return next;
+  }
+
+  std::chrono::milliseconds look_after() {
     if (machine_ && state_.ready()) {
       machine_->device().allow(limits::kOperation);
       if (auto there = machine_->objects().probe(); !there) note(there.error());

@@ -222,6 +222,27 @@ class Away(Case):
         self.good(high.token())
 
 
+    def test_hanging_when_nobody_waits_it_is_said_and_over_with_the_answer(self):
+        high = self.agent(HIGH)
+        self.good(high.token())
+        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
+        try:
+            self.becomes("hanging")  # badged asks by itself whether the TPM is there
+        finally:
+            os.kill(self.badged.tpm.pid, signal.SIGCONT)
+        findings = lambda: [line["reason"] for line in self.badged.audit()  # noqa: E731
+                            if line.get("reason", "").startswith("key-store-")]
+        wait_for(lambda: findings()[-1] == "key-store-ready", "the key store to be ready again")
+        self.good(high.token(FRESH))
+        # A second time, and stopped before badged can know that it hangs.
+        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
+        try:
+            self.badged.process.terminate()
+            self.assertEqual(self.badged.process.wait(DEADLINE), 0)
+        finally:
+            os.kill(self.badged.tpm.pid, signal.SIGCONT)
+
+
 class Another(Case):
     def test_cleared_it_is_replaced_and_no_new_keys_are_made(self):
         kids, token = self.kids(), self.good(self.agent(HIGH).token())
