@@ -40,12 +40,13 @@ awaitable<void> Daemon::stop() {
 // Its thread may be within a command that never ends, and cannot be joined then. All that must be
 // kept is on disk, and keys in locked memory go with the process.
 void Daemon::close_store() {
+  const auto patience = store_->check_deadline() ? 0s : kStoreStop;
   std::promise<void> closed;
   std::thread closing([&] {
     store_.reset();
     closed.set_value();
   });
-  if (closed.get_future().wait_for(kStoreStop) == std::future_status::timeout) {
+  if (closed.get_future().wait_for(patience) == std::future_status::timeout) {
     log(Level::error, "stopped while the key store hangs");
     std::_Exit(0);
   }
