@@ -51,10 +51,8 @@ std::string text_of(std::string_view line, std::string_view name) {
   return parsed && parsed->is_string() ? std::string(parsed->get_string()) : std::string();
 }
 
-void read_line(std::string_view line, std::int64_t after,
-               const std::function<void(const IssuedLine&)>& visit) {
-  const auto kind = value_of(line, "kind");
-  if (!kind || !kind->starts_with("\"token\"")) return;
+void read_token(std::string_view line, std::int64_t after,
+                const std::function<void(const IssuedLine&)>& visit) {
   const auto expires_at = number_of(line, "exp");
   const auto index = number_of(line, "status_idx");
   if (!expires_at || *expires_at <= after || !index) return;
@@ -68,7 +66,8 @@ void read_line(std::string_view line, std::int64_t after,
   visit(issued);
 }
 
-// Lines of `text` from its end to its beginning. False: one is too old, so all before it are.
+// Lines of `text` from its end to its beginning. False: a token's is too old, so all before it are.
+// Other kinds say nothing: they are written also while a clock that is behind pauses issuance.
 bool read_backwards(std::string_view text, std::string_view oldest, std::int64_t after,
                     const std::function<void(const IssuedLine&)>& visit) {
   while (!text.empty()) {
@@ -77,11 +76,13 @@ bool read_backwards(std::string_view text, std::string_view oldest, std::int64_t
     const auto begin = before == std::string_view::npos ? 0 : before + 1;
     const auto line = text.substr(begin);
     text = text.substr(0, begin);
+    const auto kind = value_of(line, "kind");
+    if (!kind || !kind->starts_with("\"token\"")) continue;
     const auto time = value_of(line, "time");
     // RFC 3339 in UTC with a fixed width: text in the order of time.
     if (time && time->size() > oldest.size() && time->substr(1, oldest.size()) < oldest)
       return false;
-    read_line(line, after, visit);
+    read_token(line, after, visit);
   }
   return true;
 }

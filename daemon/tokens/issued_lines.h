@@ -16,7 +16,7 @@ struct IssuedLine {
   Authority authority;
 };
 
-// Reads the log backwards, newest first, to the first line that is older than any token may be, and
+// Reads the log backwards, newest first, to the first token that is older than any may be, and
 // calls `visit` for each token with exp beyond `after`. The log was verified when it was opened. A
 // line of an earlier version, without a status index, is passed over. About 1 GB a second.
 Result<void> read_issued(const std::string& path, std::int64_t after,
