@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/agents/limits.h"
+
 namespace badged::tokens {
 namespace {
 
@@ -18,6 +20,20 @@ std::string key_of(const Authority& authority) {
   return key;
 }
 
+bool has_marks(const StatusBits& bits) {
+  return std::any_of(bits.begin(), bits.end(), [](std::uint8_t byte) { return byte != 0; });
+}
+
+// When what is left of a token's life is over, and of the leeway, by CLOCK_BOOTTIME.
+std::int64_t end_of(std::int64_t expires_at, Instant now) {
+  return now.boot + std::max<std::int64_t>(expires_at - now.wall, 0) +
+         limits::kRetireLeeway.count();
+}
+
+std::int64_t longest_end(Instant now) {
+  return end_of(now.wall + agents::kMaxDuration.count(), now);
+}
+
 bool bit(const StatusBits& bits, std::uint32_t place) {
   return (bits[place / 8] >> place % 8 & 1) != 0;
 }
@@ -29,7 +45,7 @@ void set_bit(StatusBits& bits, std::uint32_t place) {
 }  // namespace
 
 std::optional<std::uint32_t> Ledger::add(const Jti& jti, std::int64_t expires_at,
-                                         const Authority& authority) {
+                                         const Authority& authority, Instant now) {
   if (!open_ || !fits(blocks_[*open_], 1, expires_at)) {
     if (!spare_ || !fits(blocks_[*spare_], 1, expires_at)) return std::nullopt;
     open_ = std::exchange(spare_, std::nullopt);
@@ -38,6 +54,7 @@ std::optional<std::uint32_t> Ledger::add(const Jti& jti, std::int64_t expires_at
   const auto place = static_cast<std::uint32_t>(block.issued.size());
   block.issued.push_back({jti, static_cast<std::uint32_t>(expires_at), intern(authority)});
   block.last_exp = std::max(block.last_exp, expires_at);
+  block.held_until = std::max(block.held_until, end_of(expires_at, now));
   ++size_;
   return *open_ * kStatusBlock + place;
 }
@@ -51,8 +68,7 @@ bool Ledger::fits(const Block& block, std::size_t places, std::int64_t expires_a
   return block.issued.size() + places <= kStatusBlock && expires_at <= block.free_after;
 }
 
-Result<StatusBlock> Ledger::choose(std::int64_t now, std::int64_t free_after) {
-  expire(now);
+Result<StatusBlock> Ledger::choose(std::int64_t free_after) {
   std::uint32_t number = 0;
   while (number < blocks_.size() && blocks_[number].free_after != 0) ++number;
   if (number >= limits::kStatusBlocks)
@@ -68,14 +84,15 @@ void Ledger::dropped(std::uint32_t block) {
   blocks_[block].free_after = 0;
 }
 
-void Ledger::restore(const StatusBlock& stored) {
+void Ledger::restore(const StatusBlock& stored, Instant now) {
   auto& block = grown_to(stored.number);
   block.free_after = stored.free_after;
   block.bits = stored.bits;
+  block.marks_until = longest_end(now);
 }
 
 void Ledger::restore(std::uint32_t index, const Jti& jti, std::int64_t expires_at,
-                     const Authority& authority) {
+                     const Authority& authority, Instant now) {
   auto& block = grown_to(index / kStatusBlock);
   const auto place = index % kStatusBlock;
   if (block.issued.size() <= place) block.issued.resize(place + 1);
@@ -85,6 +102,8 @@ void Ledger::restore(std::uint32_t index, const Jti& jti, std::int64_t expires_a
   block.last_exp = std::max(block.last_exp, expires_at);
   // Also where the store lost the block: what the audit holds is used.
   block.free_after = std::max(block.free_after, expires_at + limits::kRetireLeeway.count());
+  block.held_until = std::max(block.held_until, end_of(expires_at, now));
+  block.marks_until = longest_end(now);
   ++size_;
 }
 
@@ -109,10 +128,11 @@ Ledger::Marked Ledger::revoke(std::int64_t now, const Wanted& wanted) {
     auto& block = blocks_[number];
     for (std::uint32_t place = 0; place < block.issued.size(); ++place) {
       const auto& token = block.issued[place];
-      if (token.expires_at <= now) continue;
+      if (token.expires_at == 0) continue;
       if (!wanted(token.jti, authorities_[token.authority].authority)) continue;
-      ++marked.found;
-      marked.tokens += bit(block.bits, place) ? 0 : 1;
+      const bool unexpired = token.expires_at > now;
+      marked.found += unexpired ? 1 : 0;
+      marked.tokens += unexpired && !bit(block.bits, place) ? 1 : 0;
       set_bit(block.bits, place);
       marked.blocks.insert(number);
     }
@@ -169,11 +189,19 @@ Bytes Ledger::bits() const {
   return out;
 }
 
-void Ledger::expire(std::int64_t now) {
-  for (std::uint32_t number = 0; number < blocks_.size(); ++number)
-    if (blocks_[number].free_after != 0 && open_ != number && spare_ != number &&
-        block(number).free_after <= now)
-      release(blocks_[number]);
+std::set<std::uint32_t> Ledger::expire(Instant now) {
+  std::set<std::uint32_t> with_marks;
+  for (std::uint32_t number = 0; number < blocks_.size(); ++number) {
+    auto& candidate = blocks_[number];
+    if (candidate.free_after == 0 || open_ == number || spare_ == number ||
+        block(number).free_after > now.wall || candidate.held_until > now.boot)
+      continue;
+    const bool marked = has_marks(candidate.bits);
+    if (marked && candidate.marks_until > now.boot) continue;
+    if (marked) with_marks.insert(number);
+    release(candidate);
+  }
+  return with_marks;
 }
 
 std::uint32_t Ledger::intern(const Authority& authority) {

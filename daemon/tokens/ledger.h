@@ -3,7 +3,9 @@
 //
 // Places are given out in blocks of kBlock. A block must be reserved (and the reservation be on
 // disk, status_store.h) before a place in it is used, and no token in it may outlive `free_after`:
-// until then the block is given to nobody else. Belongs to the I/O thread.
+// until then the block is given to nobody else. Nor before its tokens have outlived their lifetime
+// by CLOCK_BOOTTIME: a wall clock that steps forward, and perhaps back again, must not make a
+// revocation forgotten. Belongs to the I/O thread.
 #pragma once
 
 #include <array>
@@ -24,6 +26,12 @@ namespace badged::tokens {
 
 using Jti = std::array<std::uint8_t, 16>;
 using StatusBits = std::array<std::uint8_t, limits::kStatusBlock / 8>;
+
+// One moment by both clocks, in seconds. Unix time may step; CLOCK_BOOTTIME does not.
+struct Instant {
+  std::int64_t wall = 0;
+  std::int64_t boot = 0;
+};
 
 // What a token lets its holder do, and whose it is. Shared by all tokens of that kind.
 struct Authority {
@@ -57,28 +65,31 @@ class Ledger {
 
   // The place of a new token. Nullopt: no reserved place can hold a token that lives so long.
   std::optional<std::uint32_t> add(const Jti& jti, std::int64_t expires_at,
-                                   const Authority& authority);
+                                   const Authority& authority, Instant now);
   // True while at least `places` are left for tokens that expire at `expires_at`, in the open block
   // or in one that waits behind it.
   bool has_room(std::size_t places, std::int64_t expires_at) const;
 
   // The block to reserve next, its bits clear: the lowest that is free. Until opened() it counts as
   // taken. Errc::busy when all kStatusBlocks hold tokens that live.
-  Result<StatusBlock> choose(std::int64_t now, std::int64_t free_after);
+  Result<StatusBlock> choose(std::int64_t free_after);
   // Its reservation is on disk: places come from it once the open one has none.
   void opened(std::uint32_t block) { spare_ = block; }
   // It could not be stored.
   void dropped(std::uint32_t block);
 
   // From the last run, before anything else: the stored blocks, then the tokens that the audit has.
-  void restore(const StatusBlock& block);
+  // How long they live in truth is not known: the clock may be wrong by now. Their marks stay for
+  // as long as any token may live, by CLOCK_BOOTTIME.
+  void restore(const StatusBlock& block, Instant now);
   void restore(std::uint32_t index, const Jti& jti, std::int64_t expires_at,
-               const Authority& authority);
+               const Authority& authority, Instant now);
   // Goes on in the block that was reserved last, after its last place that was used.
   void reopen();
 
-  // Sets the bits of the unexpired tokens that are wanted. Looks at all of them: a million in some
-  // milliseconds.
+  // Sets the bits of the tokens that are wanted, and counts those that have not expired. The others
+  // are marked too while they are known: by a clock that went ahead, they only seem to have
+  // expired. Looks at all of them: a million in some milliseconds.
   Marked revoke(std::int64_t now, const Wanted& wanted);
   bool revoked(std::uint32_t index) const;
   std::optional<Token> at(std::uint32_t index, const Jti& jti, std::int64_t now) const;
@@ -87,8 +98,9 @@ class Ledger {
   StatusBlock block(std::uint32_t number) const;
   // All bits, up to the last block in use: what the status list publishes.
   Bytes bits() const;
-  // Forgets what has expired. Call each minute.
-  void expire(std::int64_t now);
+  // Forgets what has expired. Call each minute, and before choose(). The blocks that had marks: to
+  // be stored, or a restart would find the marks again.
+  std::set<std::uint32_t> expire(Instant now);
   std::size_t size() const { return size_; }  // expired ones may be among them
 
  private:
@@ -98,8 +110,10 @@ class Ledger {
     std::uint32_t authority = 0;
   };
   struct Block {
-    std::int64_t free_after = 0;  // 0: nobody's
-    std::int64_t last_exp = 0;    // of its tokens
+    std::int64_t free_after = 0;   // 0: nobody's
+    std::int64_t last_exp = 0;     // of its tokens
+    std::int64_t held_until = 0;   // boot time; its tokens have outlived their lifetime by then
+    std::int64_t marks_until = 0;  // boot time; of a block from the last run, while it has marks
     StatusBits bits{};
     std::vector<Issued> issued;
   };

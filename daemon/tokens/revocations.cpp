@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <ctime>
 #include <functional>
 
 #include "attest/jose/jws.h"
@@ -18,6 +19,12 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::awaitable;
+
+Instant instant_at(std::int64_t wall) {
+  timespec boot{};
+  ::clock_gettime(CLOCK_BOOTTIME, &boot);
+  return {wall, boot.tv_sec};
+}
 
 // Runs `work` on the writer's thread. Give it a name in the caller: GCC 12 destroys a temporary
 // lambda in a co_await expression twice.
@@ -50,13 +57,15 @@ Revocations::~Revocations() {
 void Revocations::restore(const std::string& audit_log, std::int64_t now) {
   const auto after = now - limits::kRetireLeeway.count();
   std::set<std::uint32_t> stored;
-  for (const auto& block : store_->blocks(now).value()) {
-    ledger_.restore(block);
+  const auto at = instant_at(now);
+  // Also those that are free by the wall clock: it may be ahead, and they have marks.
+  for (const auto& block : store_->blocks(0).value()) {
+    ledger_.restore(block, at);
     stored.insert(block.number);
   }
   std::set<std::uint32_t> lost;
   read_issued(audit_log, after, [&](const IssuedLine& line) {
-    ledger_.restore(line.status_index, line.jti, line.expires_at, line.authority);
+    ledger_.restore(line.status_index, line.jti, line.expires_at, line.authority, at);
     const auto number = line.status_index / limits::kStatusBlock;
     if (!stored.contains(number)) lost.insert(number);
   }).value();
@@ -69,12 +78,12 @@ void Revocations::restore(const std::string& audit_log, std::int64_t now) {
 
 awaitable<Result<std::uint32_t>> Revocations::admit(Jti jti, std::int64_t expires_at,
                                                     Authority authority, std::int64_t now) {
-  auto place = ledger_.add(jti, expires_at, authority);
+  auto place = ledger_.add(jti, expires_at, authority, instant_at(now));
   while (!place) {
     begin_reservation(expires_at, now);
     if (reserving_) co_await wait_for_turn();
     if (!reserved_) co_return reserved_.error();
-    place = ledger_.add(jti, expires_at, authority);
+    place = ledger_.add(jti, expires_at, authority, instant_at(now));
   }
   if (!ledger_.has_room(limits::kStatusPlacesAhead, expires_at)) begin_reservation(expires_at, now);
   co_return *place;
@@ -83,7 +92,8 @@ awaitable<Result<std::uint32_t>> Revocations::admit(Jti jti, std::int64_t expire
 void Revocations::begin_reservation(std::int64_t expires_at, std::int64_t now) {
   if (reserving_) return;
   const auto longest = (limits::kStatusBlockUse + agents::kMaxDuration).count();
-  const auto block = ledger_.choose(now, std::max(now + longest, expires_at));
+  unsaved_blocks_.merge(ledger_.expire(instant_at(now)));
+  const auto block = ledger_.choose(std::max(now + longest, expires_at));
   reserved_ = block ? ok() : Result<void>(block.error());
   if (!block) return;
   reserving_ = true;
@@ -192,7 +202,7 @@ awaitable<Result<void>> Revocations::publish_once() {
 awaitable<Result<void>> Revocations::upkeep(std::int64_t now, bool may_publish) {
   constexpr std::int64_t kExpireEvery = 60;
   if (now - expired_at_ >= kExpireEvery || now < expired_at_) {
-    ledger_.expire(now);
+    unsaved_blocks_.merge(ledger_.expire(instant_at(now)));
     expired_at_ = now;
   }
   if (!unsaved_blocks_.empty() || !unsaved_epochs_.empty())

@@ -17,6 +17,8 @@ using namespace badged::tokens;
 namespace {
 
 constexpr std::int64_t kNow = 1'800'000'000;
+constexpr std::int64_t kUptime = 5000;
+constexpr Instant kThen{kNow, kUptime};
 constexpr std::int64_t kLong = kNow + 90'000;
 const Authority kBot{"bot", "s1", "https://a.example/", "read"};
 const Authority kOther{"other", "s2", "https://a.example/", "read"};
@@ -29,8 +31,9 @@ Jti jti_of(std::uint32_t number) {
 }
 
 // Reserves as the daemon does.
-void reserve(Ledger& ledger, std::int64_t now = kNow, std::int64_t until = kLong) {
-  const auto block = ledger.choose(now, until);
+void reserve(Ledger& ledger, Instant now = kThen, std::int64_t until = kLong) {
+  ledger.expire(now);
+  const auto block = ledger.choose(until);
   REQUIRE(block);
   ledger.opened(block->number);
 }
@@ -39,36 +42,41 @@ Ledger::Marked revoke_all_of(Ledger& ledger, const std::string& agent, std::int6
   return ledger.revoke(now, [&](const Jti&, const Authority& of) { return of.agent == agent; });
 }
 
+// So many seconds later, by both clocks.
+Instant later(std::int64_t seconds) {
+  return {kNow + seconds, kUptime + seconds};
+}
+
 }  // namespace
 
 TEST_CASE("no place is given out before it is reserved, nor for longer than it is reserved") {
   Ledger ledger;
-  CHECK_FALSE(ledger.add(jti_of(1), kNow + 60, kBot));
-  const auto block = ledger.choose(kNow, kNow + 60);
+  CHECK_FALSE(ledger.add(jti_of(1), kNow + 60, kBot, kThen));
+  const auto block = ledger.choose(kNow + 60);
   REQUIRE(block);
-  CHECK_FALSE(ledger.add(jti_of(1), kNow + 60, kBot));  // not on disk yet
+  CHECK_FALSE(ledger.add(jti_of(1), kNow + 60, kBot, kThen));  // not on disk yet
   ledger.opened(block->number);
-  CHECK_FALSE(ledger.add(jti_of(1), kNow + 61, kBot));
-  CHECK(ledger.add(jti_of(1), kNow + 60, kBot) == 0U);
+  CHECK_FALSE(ledger.add(jti_of(1), kNow + 61, kBot, kThen));
+  CHECK(ledger.add(jti_of(1), kNow + 60, kBot, kThen) == 0U);
 }
 
 TEST_CASE("a place is never given out again before its token has expired") {
   Ledger ledger;
   std::set<std::uint32_t> live;
   std::uint32_t made = 0;
-  const auto fill = [&](std::int64_t now, std::int64_t exp, std::uint32_t count) {
+  const auto fill = [&](std::int64_t after, std::int64_t exp, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) {
-      if (!ledger.has_room(1, exp)) reserve(ledger, now, now + 90'000);
-      const auto place = ledger.add(jti_of(++made), exp, kBot);
+      if (!ledger.has_room(1, exp)) reserve(ledger, later(after), kNow + after + 90'000);
+      const auto place = ledger.add(jti_of(++made), exp, kBot, later(after));
       REQUIRE(place);
       REQUIRE(live.insert(*place).second);
     }
   };
-  fill(kNow, kNow + 600, 3 * limits::kStatusBlock);
-  fill(kNow + 300, kNow + 900, limits::kStatusBlock);
+  fill(0, kNow + 600, 3 * limits::kStatusBlock);
+  fill(300, kNow + 900, limits::kStatusBlock);
   // Those that expired at kNow + 600 make room once no clock can take them for good any more.
   std::erase_if(live, [](std::uint32_t place) { return place < 3 * limits::kStatusBlock; });
-  fill(kNow + 600 + limits::kRetireLeeway.count(), kNow + 2000, 2 * limits::kStatusBlock);
+  fill(600 + limits::kRetireLeeway.count(), kNow + 2000, 2 * limits::kStatusBlock);
   CHECK(*live.begin() == 0);
 }
 
@@ -76,7 +84,7 @@ TEST_CASE(
     "when the list is full of live tokens, the next one is refused and nothing is overwritten") {
   Ledger ledger;
   for (std::uint32_t i = 0; i < limits::kStatusBlocks; ++i) reserve(ledger);
-  const auto none = ledger.choose(kNow, kLong);
+  const auto none = ledger.choose(kLong);
   REQUIRE_FALSE(none);
   CHECK(none.error().code == Errc::busy);
 }
@@ -84,26 +92,27 @@ TEST_CASE(
 TEST_CASE("revoking marks the tokens that are meant, and says how many were not marked before") {
   Ledger ledger;
   reserve(ledger);
-  const auto one = ledger.add(jti_of(1), kNow + 60, kBot).value();
-  const auto two = ledger.add(jti_of(2), kNow + 60, kOther).value();
-  const auto gone = ledger.add(jti_of(3), kNow - 1, kBot).value();
+  const auto one = ledger.add(jti_of(1), kNow + 60, kBot, kThen).value();
+  const auto two = ledger.add(jti_of(2), kNow + 60, kOther, kThen).value();
+  const auto gone =
+      ledger.add(jti_of(3), kNow - 1, kBot, kThen).value();  // marked too, not counted
   const auto marked = revoke_all_of(ledger, "bot");
   CHECK(marked.tokens == 1);
   CHECK(marked.blocks == std::set<std::uint32_t>{0});
   CHECK(ledger.revoked(one));
   CHECK_FALSE(ledger.revoked(two));
-  CHECK_FALSE(ledger.revoked(gone));
+  CHECK(ledger.revoked(gone));
   CHECK(revoke_all_of(ledger, "bot").tokens == 0);
   CHECK(revoke_all_of(ledger, "bot").found == 1);
   const auto bits = ledger.bits();
   CHECK(bits.size() == limits::kStatusBlock / 8);
-  CHECK(bits[0] == 1);  // the first token is the lowest bit
+  CHECK(bits[0] == 5);  // the first token is the lowest bit
 }
 
 TEST_CASE("a token is found by place and jti together, until it expires") {
   Ledger ledger;
   reserve(ledger);
-  const auto place = ledger.add(jti_of(7), kNow + 60, kBot).value();
+  const auto place = ledger.add(jti_of(7), kNow + 60, kBot, kThen).value();
   REQUIRE(ledger.at(place, jti_of(7), kNow));
   CHECK(ledger.at(place, jti_of(7), kNow)->authority->session == "s1");
   CHECK_FALSE(ledger.at(place, jti_of(8), kNow));
@@ -116,11 +125,11 @@ TEST_CASE("what has expired costs nothing any more") {
   Ledger ledger;
   for (std::uint32_t i = 0; i < 2 * limits::kStatusBlock; ++i) {
     if (!ledger.has_room(1, kNow + 60)) reserve(ledger);
-    REQUIRE(ledger.add(jti_of(i), kNow + 60, i % 2 == 0 ? kBot : kOther));
+    REQUIRE(ledger.add(jti_of(i), kNow + 60, i % 2 == 0 ? kBot : kOther, kThen));
   }
   reserve(ledger);
-  REQUIRE(ledger.add(jti_of(9999), kNow + 600, kOther));
-  ledger.expire(kNow + 60 + limits::kRetireLeeway.count());
+  REQUIRE(ledger.add(jti_of(9999), kNow + 600, kOther, kThen));
+  ledger.expire(later(60 + limits::kRetireLeeway.count()));
   CHECK(ledger.size() == 1);
   std::size_t seen = 0;
   ledger.each(kNow, [&](const Ledger::Token& token) {
@@ -133,15 +142,16 @@ TEST_CASE("what has expired costs nothing any more") {
 TEST_CASE("after a restart the last block goes on behind its last used place, marks included") {
   Ledger before;
   reserve(before);
-  const auto place = before.add(jti_of(1), kNow + 60, kBot).value();
-  const auto lost = before.add(jti_of(2), kNow + 60, kBot).value();  // revoked, never recorded
+  const auto place = before.add(jti_of(1), kNow + 60, kBot, kThen).value();
+  const auto lost =
+      before.add(jti_of(2), kNow + 60, kBot, kThen).value();  // revoked, never recorded
   revoke_all_of(before, "bot");
   Ledger after;
-  after.restore(before.block(0));
-  after.restore(place, jti_of(1), kNow + 60, kBot);
+  after.restore(before.block(0), kThen);
+  after.restore(place, jti_of(1), kNow + 60, kBot, kThen);
   after.reopen();
   CHECK(after.revoked(place));
-  const auto next = after.add(jti_of(3), kNow + 60, kBot);
+  const auto next = after.add(jti_of(3), kNow + 60, kBot, kThen);
   REQUIRE(next);
   CHECK(*next == lost + 1);
   CHECK_FALSE(after.revoked(*next));
@@ -149,11 +159,11 @@ TEST_CASE("after a restart the last block goes on behind its last used place, ma
 
 TEST_CASE("a restored block of which no token is known is not gone on with") {
   Ledger ledger;
-  ledger.restore({0, kLong, {}});
+  ledger.restore({0, kLong, {}}, kThen);
   ledger.reopen();
   CHECK_FALSE(ledger.has_room(1, kNow + 60));
   reserve(ledger);
-  CHECK(ledger.add(jti_of(1), kNow + 60, kBot) == limits::kStatusBlock);
+  CHECK(ledger.add(jti_of(1), kNow + 60, kBot, kThen) == limits::kStatusBlock);
 }
 
 TEST_CASE("blocks, marks and epochs are stored together, and an epoch never falls") {
@@ -229,4 +239,55 @@ TEST_CASE("a log longer than one read is read whole, and lines across two reads 
   }));
   CHECK(visits == kLines);
   CHECK(found.size() == kLines);
+}
+
+TEST_CASE("a clock that steps forward two hours and back forgets no revocation") {
+  Ledger ledger;
+  reserve(ledger);
+  const auto place = ledger.add(jti_of(1), kNow + 300, kBot, kThen).value();
+  const auto later_marked = ledger.add(jti_of(2), kNow + 300, kOther, kThen).value();
+  reserve(ledger);
+  // The block is full and closed.
+  while (ledger.has_room(1, kLong - 1) && ledger.size() < limits::kStatusBlock)
+    REQUIRE(ledger.add(jti_of(9), kNow + 60, kBot, kThen));
+  REQUIRE(ledger.add(jti_of(3), kNow + 60, kBot, kThen) == limits::kStatusBlock);
+  revoke_all_of(ledger, "bot");
+  const Instant stepped{kNow + 7200, kUptime + 1};
+  CHECK(ledger.expire(stepped).empty());
+  // What is revoked while the clock is ahead counts when it has come back.
+  CHECK(revoke_all_of(ledger, "other", stepped.wall).tokens == 0);
+  CHECK(ledger.revoked(place));
+  CHECK(ledger.revoked(later_marked));
+  // Its lifetime has passed by the clock that does not step.
+  CHECK(ledger.expire({kNow + 7200, kUptime + 360}) == std::set<std::uint32_t>{0});
+  CHECK_FALSE(ledger.revoked(place));
+}
+
+TEST_CASE("a start with a clock that is ahead forgets no revocation for as long as a token lives") {
+  Ledger ledger;
+  StatusBlock marked{0, kNow - 3600, {}};
+  marked.bits[0] = 1;
+  ledger.restore(marked, kThen);
+  ledger.restore({1, kNow - 3600, {}}, kThen);  // no mark to forget
+  ledger.reopen();
+  CHECK(ledger.expire(kThen).empty());
+  CHECK(ledger.revoked(0));
+  CHECK(ledger.choose(kLong).value().number == 1);
+  CHECK(ledger.expire(later(86'400 + 60)) == std::set<std::uint32_t>{0});
+}
+
+TEST_CASE("a line written by a clock that was behind hides no token before it") {
+  const Folder folder;
+  const std::int64_t now = std::time(nullptr);
+  audit::ChainLink link;
+  std::string lines;
+  audit::Entry token("token");
+  token.text("jti", "AAAAAAAAAAAAAAAAAAAAAQ").number("exp", now + 600).number("status_idx", 7);
+  audit::append_line(token.members(), link, lines);
+  lines += R"({"seq":2,"time":"1970-01-01T00:00:09.000Z","kind":"finding","detail":"the clock"})";
+  lines += '\n';
+  write_text(folder.log(), lines);
+  std::size_t found = 0;
+  REQUIRE(read_issued(folder.log(), now, [&](const IssuedLine&) { ++found; }));
+  CHECK(found == 1);
 }
