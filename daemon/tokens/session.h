@@ -76,7 +76,9 @@ class Session {
   void rest_if_idle();
 
   bool ended() const { return ended_; }
-  void end();  // wipes a memory key at once; a stored key is destroyed by who owns the store
+  // Wipes a memory key at once, or when the signature under way is made. A stored key is destroyed
+  // by who owns the store.
+  void end();
 
   const CachedToken* cached(std::string_view key, std::int64_t now);
   void cache(CachedToken token);

@@ -36,6 +36,10 @@ Error process_ended() {
   return fail(Errc::changed, "open a session: the process ended or started another program");
 }
 
+Error ended_meanwhile() {
+  return fail(Errc::busy, "open a session: the session was ended meanwhile");
+}
+
 }  // namespace
 
 // One place in the table. While `session` is null its key is being made, and callers wait on
@@ -130,10 +134,13 @@ awaitable<Result<SessionPtr>> Sessions::open(std::shared_ptr<peers::Process> pro
   if (!made) slot->failure = made.error();
   if (made && ours) by_id_[(*made)->id()] = *made;
   if (made && ours) adopt(key, slot, process);
-  if (made && !ours) close(**made, "superseded");
+  if (made && !ours) {
+    close(**made, "superseded");
+    slot->failure = ended_meanwhile();
+  }
   if (!made && ours) slots_.erase(still);
   slot->made.cancel();
-  if (made && (*made)->ended()) co_return process_ended();
+  if (made && (*made)->ended()) co_return slot->failure.value_or(process_ended());
   co_return made;
 }
 

@@ -26,7 +26,7 @@ class Sessions {
 
   // The caller's session, opened if there is none or if the record now wants another kind of key.
   // Callers that come while a TPM key is being made wait for the same one. Errc::changed when the
-  // process ended meanwhile.
+  // process ended meanwhile, Errc::busy when the session was ended: by a revocation, a reload.
   boost::asio::awaitable<Result<SessionPtr>> open(std::shared_ptr<peers::Process> process,
                                                   agents::RecordPtr record,
                                                   keystore::Custody custody);
