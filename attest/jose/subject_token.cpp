@@ -38,6 +38,16 @@ Checked<std::string> required(const json::object& claims, std::string_view name,
   return text(claims, name, max);
 }
 
+// RFC 7519 4.1.2: a StringOrURI. Spaces and controls would let one name pass for several where
+// names are listed, or for another that is compared by its beginning.
+Checked<std::string> party(const json::object& claims) {
+  auto subject = required(claims, "sub", kPartyBytes);
+  const auto is_blank = [](char c) { return (c >= 0 && c <= 0x20) || c == 0x7f; };
+  if (subject && std::any_of(subject->begin(), subject->end(), is_blank))
+    return reject(Reason::bad_claim, about("`sub` holds a space or a control character"));
+  return subject;
+}
+
 Checked<std::optional<std::int64_t>> time(const json::object& claims, std::string_view name) {
   auto value = optional_integer(claims, name, kWhere);
   if (!value) return claim_error(claims, name, value.error());
@@ -99,7 +109,7 @@ Checked<std::vector<Actor>> read_actors(const json::object& claims) {
     if (actors.size() >= kMaxActors)
       return reject(Reason::too_large, about("its chain of actors is too long"),
                     "at most " + std::to_string(kMaxActors) + " act one for another");
-    auto subject = required(**act, "sub", kPartyBytes);
+    auto subject = party(**act);
     if (!subject) return subject.error();
     auto issuer = text(**act, "iss", kUrlBytes);
     if (!issuer) return issuer.error();
@@ -154,7 +164,7 @@ Checked<SubjectToken> read_subject(const json::object& claims) {
   SubjectToken token;
   auto issuer = required(claims, "iss", kUrlBytes);
   if (!issuer) return issuer.error();
-  auto subject = required(claims, "sub", kPartyBytes);
+  auto subject = party(claims);
   if (!subject) return subject.error();
   auto jti = text(claims, "jti", kJtiMax);
   if (!jti) return jti.error();
