@@ -62,8 +62,13 @@ Result<tokens::KnownToken> verify_own(Service& service, const agents::Record& re
   return fail(Errc::refused, "the token is for an audience that the record does not grant");
 }
 
-std::variant<std::string, Refusal> check(Service& service, const agents::Record& record,
-                                         tokens::Session& session, const front::Request& request) {
+struct Checked {
+  std::string url;  // normalised
+  std::uint32_t status_index = 0;
+};
+
+std::variant<Checked, Refusal> check(Service& service, const agents::Record& record,
+                                     tokens::Session& session, const front::Request& request) {
   const auto token = *request.get("access_token");
   const auto* known = session.known(token);
   if (known == nullptr) {
@@ -87,7 +92,7 @@ std::variant<std::string, Refusal> check(Service& service, const agents::Record&
     return Refusal{"url-outside-grant",
                    {400, "invalid_target", "the URL is not one that this token's grant covers",
                     "an admin lists it under `urls` in the agent's record"}};
-  return std::move(*url);
+  return Checked{std::move(*url), known->status_index};
 }
 
 awaitable<Result<Signature>> sign(Service& service, tokens::Session& session, const Digest& digest,
@@ -115,15 +120,16 @@ awaitable<front::Response> proof(Context context) {
                           "one proof per request is enough", 1};
     co_return co_await deny(context, "proof-refused", "proof-rate", "too many proofs", refusal);
   }
-  const auto checked = check(service, record, *session, request);
-  if (const auto* refusal = std::get_if<Refusal>(&checked))
+  const auto outcome = check(service, record, *session, request);
+  if (const auto* refusal = std::get_if<Refusal>(&outcome))
     co_return co_await deny(context, "proof-refused", refusal->reason, refusal->answer.description,
                             refusal->answer);
+  const auto& checked = std::get<Checked>(outcome);
   std::array<std::uint8_t, 16> random{};
   keystore::fill_random(random);
-  const auto payload = attest::proof_payload(
-      {attest::base64url(random), *request.get("method"), std::get<std::string>(checked),
-       *request.get("access_token"), request.get("nonce"), unix_now()});
+  const auto payload =
+      attest::proof_payload({attest::base64url(random), *request.get("method"), checked.url,
+                             *request.get("access_token"), request.get("nonce"), unix_now()});
   std::string dpop = session->encoded_proof_header();
   attest::append_base64url(dpop, as_bytes(payload));
   const auto signature = co_await sign(service, *session, keystore::sha256(as_bytes(dpop)),
@@ -133,8 +139,8 @@ awaitable<front::Response> proof(Context context) {
     co_return co_await deny(context, "proof-refused", refusal.reason,
                             "it ended while the key signed", refusal.answer);
   }
-  const auto* known = session->known(*request.get("access_token"));
-  if (known == nullptr || service.revocations.revoked(known->status_index)) {
+  // By its place: the session may have forgotten the token over others by now.
+  if (service.revocations.revoked(checked.status_index)) {
     const auto refusal = invalid_token("revoked-token", "the token was revoked meanwhile");
     co_return co_await deny(context, "proof-refused", refusal.reason,
                             "it was revoked while the key signed", refusal.answer);
