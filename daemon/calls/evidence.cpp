@@ -5,6 +5,7 @@
 #include "daemon/await.h"
 #include "daemon/calls/evidence_ask.h"
 #include "daemon/calls/evidence_work.h"
+#include "daemon/calls/issuing.h"
 #include "daemon/calls/limits.h"
 #include "daemon/calls/recording.h"
 #include "daemon/calls/table.h"
@@ -21,14 +22,15 @@ struct Refusal {
   std::string reason;  // for the audit
   std::string detail;
   Problem answer;
+  std::optional<Error> cannot{};  // why not now; the rest is unused then
 };
 
 Refusal bad_request(const Error& error) {
   return {"invalid_request", error.what, {400, "invalid_request", error.what, error.hint}};
 }
 
-Refusal not_now(const Error& error) {
-  return {to_string(error.code), error.what, unavailable(error)};
+Refusal cannot(Error error) {
+  return {{}, {}, {}, std::move(error)};
 }
 
 Refusal too_often(std::string description) {
@@ -72,12 +74,10 @@ awaitable<Try<Speaker>> speaker_of(Context context) {
   auto session = service.sessions.find(*context.exchange.process, *record);
   if (session == nullptr || session->custody() != custody) {
     // As for a new token, which opens a session too: before a key is made for it.
-    auto& rate = service.token_rates[record->name];
-    const auto& limits = service.policy.rules.limits.of(record->tier());
-    if (!rate.take(limits.tokens, tokens::RateBucket::Clock::now()))
-      co_return too_often("this agent opens sessions too often");
-    auto opened = co_await service.sessions.open(context.exchange.process, record, custody);
-    if (!opened) co_return not_now(opened.error());
+    if (auto refusal = token_rate(context))
+      co_return Refusal{"token-rate", "new sessions too often", std::move(*refusal)};
+    auto opened = co_await session_for(context, custody);
+    if (!opened) co_return cannot(opened.error());
     session = std::move(*opened);
   }
   if (!session->evidence.take(limits::kEvidenceRate, tokens::RateBucket::Clock::now()))
@@ -147,16 +147,16 @@ bool outlived(const Context& context, const Speaker& speaker) {
 awaitable<Try<std::string>> make(Context context, const EvidenceAsk& ask, const Speaker& speaker) {
   auto quoted = co_await quote(context, ask, speaker);
   if (!quoted && quoted.error().code == Errc::refused) co_return bad_request(quoted.error());
-  if (!quoted) co_return not_now(quoted.error());
+  if (!quoted) co_return cannot(quoted.error());
   auto material = gather(context.service, ask, speaker, std::move(*quoted));
-  if (!material) co_return not_now(material.error());
+  if (!material) co_return cannot(material.error());
   auto assembled = co_await context.service.evidence.assemble(std::move(*material));
-  if (!assembled) co_return not_now(assembled.error());
+  if (!assembled) co_return cannot(assembled.error());
   auto text = co_await sign(context, std::move(*assembled));
-  if (!text) co_return not_now(text.error());
+  if (!text) co_return cannot(text.error());
   if (outlived(context, speaker)) {
     const auto ended = fail(Errc::busy, "the session ended or the records were reloaded meanwhile");
-    co_return not_now(ended);
+    co_return cannot(ended);
   }
   co_return std::move(*text);
 }
@@ -173,6 +173,7 @@ audit::Entry evidence_entry(const Context& context, const EvidenceAsk& ask,
 }
 
 awaitable<front::Response> refuse(Context context, Refusal refusal) {
+  if (refusal.cannot) co_return co_await not_now(context, *refusal.cannot);
   co_return co_await deny(context, "denial", refusal.reason, refusal.detail, refusal.answer);
 }
 
@@ -201,7 +202,7 @@ Try<EvidenceAsk> look_at(const Context& context) {
 }
 
 Refusal no_place() {
-  return not_now(fail(Errc::busy, "make evidence: too much of it is under way"));
+  return cannot(fail(Errc::busy, "make evidence: too much of it is under way"));
 }
 
 }  // namespace
@@ -227,7 +228,7 @@ awaitable<front::Response> evidence_of_host(Context context) {
   auto place = service.evidence.take_place("admins");
   if (place == nullptr) co_return co_await refuse(context, no_place());
   const auto issuer = service.store.issuer();
-  if (!issuer) co_return co_await refuse(context, not_now(issuer.error()));
+  if (!issuer) co_return co_await refuse(context, cannot(issuer.error()));
   const Speaker host{"spiffe://" + service.host.trust_domain + "/host/" + service.host.name,
                      issuer->public_key, issuer->custody, nullptr};
   co_return co_await answer_with(context, std::get<EvidenceAsk>(ask), host, std::move(place));
