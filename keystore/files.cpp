@@ -45,7 +45,8 @@ bool write_all(int fd, ByteView content) {
 }
 
 Result<void> sync_directory(const std::filesystem::path& directory) {
-  const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const char* name = directory.empty() ? "." : directory.c_str();  // of a bare name
+  const Fd fd(::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0 || ::fsync(fd.get()) != 0) return failed("make durable", directory, errno);
   return ok();
 }

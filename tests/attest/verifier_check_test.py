@@ -114,6 +114,14 @@ class Check(unittest.TestCase):
         self.assertEqual((code, answer["reason"]), (1, "went_back"))
         self.assertEqual(self.check(first, "--state", "/nonexistent/state")[0], 4)
 
+    def test_a_state_file_may_be_named_without_a_folder(self):
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(self.directory)
+        for code in (0, 1):
+            self.assertEqual(self.check(self.good, "--state", "build-7.state")[0], code)
+        self.assertEqual(os.listdir(), ["build-7.state"])
+
     def test_one_evidence_given_to_many_at_once_under_one_state_is_accepted_once(self):
         state, codes = os.path.join(self.directory, "state"), []
         threads = [threading.Thread(target=lambda: codes.append(self.check(self.good, "--state", state)[0]))
