@@ -167,22 +167,32 @@ void name_the_rest(const AttestationKey& ak, const VerifiedEvidence& evidence, F
     findings.skip("record:" + label, "a record that this verifier does not know");
 }
 
+void note_progress(const std::optional<TpmState>& seen, const TpmState& now, Findings& findings) {
+  if (!seen) return findings.pass("state", "seen for the first time");
+  findings.pass(
+      "state", std::to_string(now.reset_count - seen->reset_count) + " resets since the last time");
+  const std::string firmware = std::to_string(now.firmware_version);
+  if (now.firmware_version == seen->firmware_version) return findings.pass("firmware", firmware);
+  findings.warn("firmware", std::to_string(seen->firmware_version) + " -> " + firmware,
+                "the TPM's firmware version is another than the last time");
+}
+
 Checked<void> compare_and_remember(const AttestationKey& ak, const VerifiedEvidence& evidence,
-                                   StateFile* state, Findings& findings) {
-  if (state == nullptr) {
+                                   std::optional<StateFile> state, Findings& findings) {
+  if (!state) {
     findings.skip("state",
                   "nothing is remembered: clock, counters and firmware may have gone back");
     return {};
   }
   const TpmState now = TpmState::of(ak, evidence.quote());
-  if (!state->seen()) {
-    findings.pass("state", "seen for the first time");
-  } else if (auto forward =
-                 compare_state(*state->seen(), now, evidence.quote().attest().clock.safe, findings);
-             !forward) {
-    return forward;
+  const std::optional<TpmState> seen = state->seen();
+  if (seen) {
+    const bool safe = evidence.quote().attest().clock.safe;
+    if (auto forward = compare_state(*seen, now, safe, findings); !forward) return forward;
   }
-  if (auto kept = state->replace(now); !kept) return findings.fail("state", kept.error());
+  if (auto kept = std::move(*state).replace(now); !kept)
+    return findings.fail("state", kept.error());
+  note_progress(seen, now, findings);
   return {};
 }
 
@@ -199,7 +209,7 @@ Checked<void> check_evidence(const AttestationKey& ak, const VerifiedEvidence& e
 }
 
 Appraisal appraise(const AttestationKey& ak, std::string_view evidence,
-                   const EvidenceExpectation& expect, StateFile* state) {
+                   const EvidenceExpectation& expect, std::optional<StateFile> state) {
   Appraisal out;
   auto unverified = UnverifiedEvidence::parse(evidence);
   if (!unverified) {
@@ -213,7 +223,7 @@ Appraisal appraise(const AttestationKey& ak, std::string_view evidence,
   }
   out.evidence = std::move(*verified);
   auto good = check_evidence(ak, *out.evidence, expect, out.findings);
-  if (good) good = compare_and_remember(ak, *out.evidence, state, out.findings);
+  if (good) good = compare_and_remember(ak, *out.evidence, std::move(state), out.findings);
   if (!good) out.rejection = good.error();
   return out;
 }

@@ -28,10 +28,10 @@ struct Appraisal {
 };
 
 // Every check of docs/protocol.md, "Evidence". `state`, where given, is compared and, only when all
-// else is good, replaced before this returns. The AK was enrolled or pinned before, never taken
-// from the evidence.
+// else is good, replaced before this returns; it is consumed, so that it cannot judge twice. The AK
+// was enrolled or pinned before, never taken from the evidence.
 Appraisal appraise(const tpm::AttestationKey& ak, std::string_view evidence,
-                   const EvidenceExpectation& expect, StateFile* state = nullptr);
+                   const EvidenceExpectation& expect, std::optional<StateFile> state = {});
 
 // The checks that compare verified evidence with what was asked, without the state.
 Checked<void> check_evidence(const tpm::AttestationKey& ak, const VerifiedEvidence& evidence,

@@ -24,6 +24,7 @@ std::string_view status_of(const json::object& vector) {
   return worst >= kAffirming ? "affirming" : "none";
 }
 
+// What could not be read, or could not be remembered, says nothing about the host: no claim.
 json::object vector_of(const Appraisal& appraisal) {
   json::object vector;
   if (appraisal.good()) {
@@ -34,6 +35,10 @@ json::object vector_of(const Appraisal& appraisal) {
   switch (appraisal.rejection->reason) {
     case Reason::signature:
       vector["instance-identity"] = kSignatureFailed;
+      return vector;
+    case Reason::malformed:
+    case Reason::too_large:
+    case Reason::state_broken:
       return vector;
     case Reason::selection:
     case Reason::pcr_values:

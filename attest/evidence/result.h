@@ -15,7 +15,8 @@ constexpr std::string_view kPolicyId = "tag:badged.invalid,2026:policy/evidence#
 // {eat_profile, iat, ear_verifier_id, eat_nonce, ear_status, submods: {host: {ear_status,
 // ear_trustworthiness_vector, ear_appraisal_policy_ids}}}. ear_status, also at the top, is the tier
 // of the worst entry of the vector: `affirming`, `warning` where a check warned, `contraindicated`
-// where one failed. What was not looked at (hardware, executables, …) has no entry: no claim.
+// where one failed, `none` where nothing was found out: what came is malformed or too large, or our
+// state cannot be used. What was not looked at (hardware, executables, …) has no entry: no claim.
 boost::json::object attestation_result(const Appraisal& appraisal,
                                        const EvidenceExpectation& expect, std::string_view build);
 

@@ -105,15 +105,6 @@ Checked<void> compare_state(const TpmState& seen, const TpmState& now, bool cloc
   const bool same_restart = same_reset && now.restart_count == seen.restart_count;
   if ((same_restart || clock_is_safe) && now.clock < seen.clock)
     return went_back(findings, "clock", seen.clock, now.clock);
-  findings.pass("state",
-                std::to_string(now.reset_count - seen.reset_count) + " resets since the last time");
-  if (now.firmware_version != seen.firmware_version)
-    findings.warn(
-        "firmware",
-        std::to_string(seen.firmware_version) + " -> " + std::to_string(now.firmware_version),
-        "the TPM's firmware version is another than the last time");
-  else
-    findings.pass("firmware", std::to_string(now.firmware_version));
   return {};
 }
 
@@ -133,7 +124,9 @@ Checked<StateFile> StateFile::open(std::string path) {
   return file;
 }
 
-Checked<void> StateFile::replace(const TpmState& now) {
+Checked<void> StateFile::replace(const TpmState& now) && {
+  const LockedFile held = std::move(file_);
+  if (held.fd() < 0) return broken(path_, "it was used already, and its lock is gone");
   const std::string text = write_state(now);
   auto written = keystore::write_private_file(path_, as_bytes(text));
   if (!written) return broken(path_, written.error().what);

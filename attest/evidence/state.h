@@ -25,19 +25,22 @@ struct TpmState {
 // Refused (Reason::went_back) unless everything goes forward: reset count; within one reset the
 // restart count; within one restart the clock; and the clock across resets, too, where the TPM says
 // that it is safe (Part 1, 36.3: a clock that is not may repeat what was reported before the power
-// failed). The very same quote again is `replayed`, another AK `binding`. Another firmware version
-// is a warning.
+// failed). The very same quote again is `replayed`, another AK `binding`. Notes failures alone:
+// that the state is good is known once it is stored.
 Checked<void> compare_state(const TpmState& seen, const TpmState& now, bool clock_is_safe,
                             Findings& findings);
 
-// The file, locked while this lives: read, judge and replace are one step among processes.
+// The file, locked until it is replaced: read, judge and replace are one step among processes. For
+// one judgement: what it read is the past once it is replaced, and so is the file that it locked.
+// Whoever judges again opens it again. Move-only.
 class StateFile {
  public:
   // Errors are Reason::state_broken: not ours, damaged, or written by a newer badged.
   static Checked<StateFile> open(std::string path);
   const std::optional<TpmState>& seen() const { return seen_; }
-  // Durable when it returns; a crash leaves the old content or the new.
-  Checked<void> replace(const TpmState& now);
+  // Durable when it returns; a crash leaves the old content or the new. Consumes: once more, also
+  // after a failure, is Reason::state_broken.
+  Checked<void> replace(const TpmState& now) &&;
 
  private:
   StateFile(std::string path, LockedFile file) : path_(std::move(path)), file_(std::move(file)) {}

@@ -97,7 +97,7 @@ Outcome decide(const CheckOptions& options, const EvidenceExpectation& expect) {
   if (!options.state) return outcome_of(appraise(input->ak, input->evidence, expect), expect);
   auto state = StateFile::open(*options.state);
   if (!state) return rejected("invalid_state", state.error());
-  return outcome_of(appraise(input->ak, input->evidence, expect, &*state), expect);
+  return outcome_of(appraise(input->ak, input->evidence, expect, std::move(*state)), expect);
 }
 
 }  // namespace

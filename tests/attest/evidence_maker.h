@@ -133,8 +133,8 @@ struct EvidenceMaker {
             .allow_sha1_bank = false,
             .now = kNow};
   }
-  attest::Appraisal appraise(attest::StateFile* state = nullptr) const {
-    return attest::appraise(pinned(), make(), expectation(), state);
+  attest::Appraisal appraise(std::optional<attest::StateFile> state = {}) const {
+    return attest::appraise(pinned(), make(), expectation(), std::move(state));
   }
 };
 

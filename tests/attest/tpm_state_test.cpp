@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "attest/evidence/appraise.h"
+#include "attest/evidence/result.h"
 #include "tests/attest/catch.h"
 #include "tests/attest/evidence_maker.h"
 
@@ -25,7 +26,7 @@ struct TemporaryState {
   std::optional<Reason> check(const EvidenceMaker& maker, Findings* keep = nullptr) const {
     auto file = StateFile::open(path);
     if (!file) return file.error().reason;
-    const auto appraisal = maker.appraise(&*file);
+    const auto appraisal = maker.appraise(std::move(*file));
     if (keep != nullptr) *keep = appraisal.findings;
     return appraisal.good() ? std::nullopt : std::optional(appraisal.rejection->reason);
   }
@@ -81,6 +82,50 @@ TEST_CASE("H21: another firmware version is a warning and an affirming result no
   maker.quote.clock += 1;
   CHECK(state.check(maker, &findings) == std::nullopt);
   CHECK_FALSE(findings.warned());
+}
+
+// H20. The lock and what was read are of the file that was replaced.
+TEST_CASE("H20: a state file that was open for one judgement does not serve a second") {
+  const TemporaryState state;
+  const EvidenceMaker maker;
+  auto file = StateFile::open(state.path).value();
+  CHECK(std::move(file).replace({}));
+  CHECK(std::move(file).replace({}).error().reason == Reason::state_broken);
+  CHECK(maker.appraise(std::move(file)).rejection->reason == Reason::state_broken);
+  static_assert(!std::is_copy_constructible_v<StateFile>);
+}
+
+TEST_CASE("a state file in the working directory needs no slash") {
+  const TemporaryState state;
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(state.folder);
+  const auto kept = StateFile::open("state").value().replace({});
+  std::filesystem::current_path(before);
+  INFO((kept ? "" : kept.error().what));
+  CHECK(kept);
+}
+
+TEST_CASE("a state that cannot be stored is one failed check, and no verdict on the host") {
+  const TemporaryState state;
+  EvidenceMaker maker;
+  for (const bool seen : {false, true}) {
+    if (seen) REQUIRE(state.check(maker) == std::nullopt);
+    maker.quote.clock += 1;
+    auto file = StateFile::open(state.path).value();
+    std::filesystem::rename(state.folder, state.folder.string() + "-away");
+    const auto appraisal = maker.appraise(std::move(file));
+    std::filesystem::rename(state.folder.string() + "-away", state.folder);
+    REQUIRE_FALSE(appraisal.good());
+    CHECK(appraisal.rejection->reason == Reason::state_broken);
+    std::vector<Finding::Result> of_state;
+    for (const auto& finding : appraisal.findings.done())
+      if (finding.check == "state") of_state.push_back(finding.result);
+    CHECK(of_state == std::vector{Finding::Result::failed});
+    const auto ear = attestation_result(appraisal, maker.expectation(), "test");
+    CHECK(ear.at("ear_status").as_string() == "none");
+    const auto& host = ear.at("submods").at("host");
+    CHECK(host.at("ear_trustworthiness_vector").as_object().empty());
+  }
 }
 
 TEST_CASE("refused evidence leaves no trace in the state") {
