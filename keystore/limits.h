@@ -47,8 +47,8 @@ constexpr std::chrono::milliseconds kLastBackoff{250};
 // A TPM that is away is tried again after kFirstReconnect, doubling to kLastReconnect.
 constexpr std::chrono::milliseconds kFirstReconnect{50};
 constexpr std::chrono::milliseconds kLastReconnect{2000};
-// A command that runs longer is answered for: a chip takes a second for a signature or a key, and what
-// may wait for RETRY ends after kOperation.
+// A command that runs longer is answered for: a chip takes a second for a signature or a key, and
+// what may wait for RETRY ends after kOperation.
 constexpr std::chrono::milliseconds kHang{10000};
 // How often an idle store asks whether its TPM is still there.
 constexpr std::chrono::milliseconds kProbe{5000};

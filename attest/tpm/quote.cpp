@@ -3,8 +3,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include "keystore/owned.h"
 #include "attest/tpm/digest.h"
+#include "keystore/owned.h"
 #include "keystore/sha256.h"
 
 namespace badged::attest::tpm {

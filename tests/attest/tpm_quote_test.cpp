@@ -6,8 +6,8 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
-#include "keystore/owned.h"
 #include "attest/tpm/qualified_name.h"
+#include "keystore/owned.h"
 #include "tests/attest/catch.h"
 #include "tests/attest/tpm_maker.h"
 
