@@ -103,6 +103,8 @@ std::string answer_members(std::string_view issued_type,
   return out += ']';
 }
 
+}  // namespace
+
 awaitable<front::Response> refuse_subject(Context context, SubjectRefusal refused) {
   const Problem refusal{400,
                         "invalid_request",
@@ -112,6 +114,8 @@ awaitable<front::Response> refuse_subject(Context context, SubjectRefusal refuse
                         policy::to_string(refused.by)};
   co_return co_await deny(context, "denial", refused.reason, refusal.description, refusal);
 }
+
+namespace {
 
 awaitable<front::Response> refuse_grant(Context context, policy::ExchangeDenial denied) {
   const auto& denial = denied.denial;
@@ -150,7 +154,7 @@ awaitable<front::Response> exchange(Context context) {
   std::optional<Exchanged> exchanged(
       Exchanged{std::move(subject.delegation), subject.expires_at,
                 answer_members(request.issued_type, granted.narrowed), std::move(subject.issuer),
-                std::move(subject.jti_sha256)});
+                std::move(subject.jti_sha256), std::move(subject.standing)});
   co_return co_await issue(context, std::move(granted.grant), std::move(*session),
                            std::move(exchanged));
 }

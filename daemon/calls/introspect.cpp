@@ -26,31 +26,37 @@ front::Response describe(const Context& context, OwnToken own) {
 
 }  // namespace
 
-std::optional<OwnToken> find_own_token(Service& service, std::string_view compact) {
+Result<std::optional<OwnToken>> find_own_token(Service& service, std::string_view compact) {
   const auto* verifier = service.publisher.verifier();
-  if (verifier == nullptr) return std::nullopt;
-  const auto now = unix_now();
-  auto verified = verifier->verify_as_issuer(compact, service.host.issuer, now);
-  if (!verified || !verified->badged) return std::nullopt;
-  const auto status = attest::status_reference(verified->claims);
+  if (verifier == nullptr) return fail(Errc::unavailable, "check a token: no key is published yet");
+  auto verified = verifier->verify_as_issuer(compact, service.host.issuer, unix_now());
+  if (!verified) return std::optional<OwnToken>();
+  const auto place = place_of(service, *verified);
+  if (!place) return std::optional<OwnToken>();
+  return std::optional<OwnToken>(OwnToken{std::move(*verified), *place});
+}
+
+std::optional<tokens::Ledger::Token> place_of(Service& service,
+                                              const attest::VerifiedToken& token) {
+  if (!token.badged) return std::nullopt;
+  const auto status = attest::status_reference(token.claims);
   tokens::Jti jti{};
   if (!status || !*status || (*status)->uri != service.revocations.uri() ||
-      !attest::decode_base64url(verified->jti, jti))
+      !attest::decode_base64url(token.jti, jti))
     return std::nullopt;
   constexpr std::uint64_t kPlaces =
       std::uint64_t{tokens::limits::kStatusBlock} * tokens::limits::kStatusBlocks;
   if ((*status)->index >= kPlaces) return std::nullopt;
-  const auto place =
-      service.revocations.ledger().at(static_cast<std::uint32_t>((*status)->index), jti, now);
-  if (!place) return std::nullopt;
-  return OwnToken{std::move(*verified), *place};
+  return service.revocations.ledger().at(static_cast<std::uint32_t>((*status)->index), jti,
+                                         unix_now());
 }
 
-bool is_active(Service& service, const OwnToken& own) {
-  if (own.place.revoked) return false;
-  const auto epoch = service.epochs.of(own.place.authority->agent);
-  if (!epoch || own.token.badged->epoch < *epoch) return false;
-  return service.sessions.find(own.place.authority->session) != nullptr;
+bool is_active(Service& service, const attest::VerifiedToken& token,
+               const tokens::Ledger::Token& place) {
+  if (place.revoked) return false;
+  const auto epoch = service.epochs.of(place.authority->agent);
+  if (!epoch || token.badged->epoch < *epoch) return false;
+  return service.sessions.find(place.authority->session) != nullptr;
 }
 
 bool takes_question(const Context& context) {
@@ -66,16 +72,20 @@ awaitable<front::Response> introspect(Context context) {
                           "a token is good until it expires or a server refuses it", 1};
     co_return co_await deny(context, "denial", "question-rate", "too many questions", refusal);
   }
-  auto own = find_own_token(context.service, *context.exchange.request.get("token"));
+  auto found = find_own_token(context.service, *context.exchange.request.get("token"));
+  if (!found) co_return problem(unavailable(found.error()), context.exchange.correlation_id);
+  auto& own = *found;
   if (!own || own->place.authority->agent != context.caller->record->name ||
-      !is_active(context.service, *own))
+      !is_active(context.service, own->token, own->place))
     co_return inactive(context);
   co_return describe(context, std::move(*own));
 }
 
 awaitable<front::Response> introspect_any(Context context) {
-  auto own = find_own_token(context.service, *context.exchange.request.get("token"));
-  if (!own || !is_active(context.service, *own)) co_return inactive(context);
+  auto found = find_own_token(context.service, *context.exchange.request.get("token"));
+  if (!found) co_return problem(unavailable(found.error()), context.exchange.correlation_id);
+  auto& own = *found;
+  if (!own || !is_active(context.service, own->token, own->place)) co_return inactive(context);
   co_return describe(context, std::move(*own));
 }
 

@@ -13,6 +13,12 @@
 
 namespace badged::calls {
 
+// How to look again at a subject token that this host issued.
+struct SubjectStanding {
+  std::uint32_t status_index = 0;
+  std::string session;
+};
+
 // What sets an exchanged token apart from an agent's own.
 struct Exchanged {
   std::optional<tokens::Delegation> delegation;  // absent: the agent's own token, narrowed
@@ -20,6 +26,7 @@ struct Exchanged {
   std::string answer_members;  // JSON members of the answer, each after a comma
   std::string subject_issuer;  // for the audit
   std::string subject_jti_sha256;
+  std::optional<SubjectStanding> subject;  // where it is a token of ours
 };
 
 Result<policy::Ask> read_ask(const front::Request& request);

@@ -28,6 +28,7 @@ struct Ending {
   std::size_t sessions = 0;
   std::size_t keys = 0;
   std::optional<std::int64_t> epoch{};
+  std::optional<Error> unraised{};  // why an agent's epoch could not rise
 };
 
 double milliseconds_since(Clock::time_point since) {
@@ -65,34 +66,41 @@ Ending end_session(Service& service, const std::string& id) {
   return ending;
 }
 
-Result<Ending> end_agent(Service& service, const std::string& name) {
+Ending end_agent(Service& service, const std::string& name) {
   Ending ending{"agent", name, name};
-  // The epoch first: a token that is being made by now carries the one before.
-  auto marked = service.revocations.mark_agent(name, unix_now());
-  if (!marked) return marked.error();
-  ending.tokens = std::move(*marked);
+  ending.tokens = service.revocations.mark(
+      unix_now(), [&](const auto&, const auto& authority) { return authority.agent == name; });
   ending.sessions = service.sessions.end_where(
       name, [&](const tokens::Session& session) { return session.agent() == name; }, "revoked");
   ending.keys = ending.sessions;
-  if (const auto epoch = service.epochs.of(name)) ending.epoch = *epoch;
+  // Last, as it alone can fail. Nothing waits in between, so no token slips through.
+  const auto epoch = service.revocations.raise_epoch(name);
+  if (epoch) ending.epoch = *epoch;
+  if (!epoch) ending.unraised = epoch.error();
   return ending;
 }
 
-// From the marks in memory to what outlives us and what others see.
+// From the marks in memory to what outlives us and what others see. A step that fails stops none
+// of the others: what is in force here is published and on record whatever the disk says. The first
+// error.
 awaitable<Result<void>> carry_out(Context context, const Ending& ending) {
   auto& service = context.service;
-  if (auto saved = co_await service.revocations.save(); !saved) co_return saved;
-  auto published = co_await service.revocations.publish();
+  const auto stored = co_await service.revocations.save();
+  const auto published = co_await service.revocations.publish();
   auto entry = entry_about("revocation", context);
   entry.text("of", ending.what).text("name", ending.name);
   if (!ending.agent.empty() && context.caller == nullptr) entry.text("agent", ending.agent);
   entry.number("tokens", static_cast<std::int64_t>(ending.tokens.tokens));
   entry.number("sessions", static_cast<std::int64_t>(ending.sessions));
   if (ending.epoch) entry.number("epoch", *ending.epoch);
+  entry.text("state_db", stored ? "stored" : "due");
   entry.text("status_list", published ? "published" : "due");
-  if (auto recorded = co_await durable(service, entry); !recorded) co_return recorded;
-  if (!published) log(Level::error, published.error().what, context.exchange.correlation_id);
-  co_return published;
+  const auto recorded = co_await durable(service, entry);
+  for (const auto* step : {&stored, &published, &recorded})
+    if (!*step) log(Level::error, step->error().what, context.exchange.correlation_id);
+  if (ending.unraised) co_return *ending.unraised;
+  if (!stored) co_return stored;
+  co_return published ? recorded : published;
 }
 
 // A revocation that is in force here and not yet everywhere. The caller must know.
@@ -164,8 +172,7 @@ awaitable<front::Response> revoke_agent(Context context, std::string name) {
     co_return unknown(context, "no agent has this name, nor an unexpired token of it",
                       "`badgectl agents list` has all");
   auto ending = end_agent(service, name);
-  if (!ending) co_return problem(unavailable(ending.error()), context.exchange.correlation_id);
-  co_return co_await finish(context, std::move(*ending));
+  co_return co_await finish(context, std::move(ending));
 }
 
 }  // namespace
@@ -180,7 +187,9 @@ awaitable<front::Response> revoke(Context context) {
   // RFC 7009 2.2: 200 also for what is no token. The same answer for another agent's: nobody learns
   // whether it exists.
   const auto nothing = answer("", context.exchange.correlation_id);
-  const auto own = find_own_token(service, *context.exchange.request.get("token"));
+  const auto found = find_own_token(service, *context.exchange.request.get("token"));
+  if (!found) co_return problem(unavailable(found.error()), context.exchange.correlation_id);
+  const auto& own = *found;
   if (!own || own->place.authority->agent != context.caller->record->name) co_return nothing;
   tokens::Jti jti{};
   if (!attest::decode_base64url(own->token.jti, jti)) co_return nothing;
@@ -205,7 +214,9 @@ awaitable<front::Response> revoke_any(Context context) {
   if (jti) co_return co_await revoke_jti(context, std::string(*jti));
   if (session) co_return co_await revoke_session(context, std::string(*session));
   if (agent) co_return co_await revoke_agent(context, std::string(*agent));
-  const auto own = find_own_token(context.service, *token);
+  const auto found = find_own_token(context.service, *token);
+  if (!found) co_return problem(unavailable(found.error()), context.exchange.correlation_id);
+  const auto& own = *found;
   if (!own)
     co_return unknown(context, "this is no unexpired token of this host",
                       "an expired one needs no revocation");

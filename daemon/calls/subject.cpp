@@ -16,10 +16,11 @@ using attest::Reason;
 using policy::Side;
 using Refused = std::optional<SubjectRefusal>;
 
-SubjectRefusal from_check(const attest::Rejection& rejection, std::string_view what) {
+SubjectRefusal from_check(const attest::Rejection& rejection, std::string_view what,
+                          Side by = Side::subject) {
   std::string reason = std::string(what) + '-' + attest::to_string(rejection.reason);
   std::replace(reason.begin(), reason.end(), '_', '-');
-  return {Side::subject, std::move(reason), rejection.what, rejection.hint};
+  return {by, std::move(reason), rejection.what, rejection.hint};
 }
 
 SubjectRefusal by_record(std::string reason, std::string description, std::string hint) {
@@ -34,13 +35,13 @@ attest::Checked<attest::VerifiedToken> verify_ours(Service& service, std::string
   return verifier->verify_as_issuer(token, service.host.issuer, unix_now());
 }
 
-// Whether a good signature still counts: not revoked, its epoch its agent's, and its session lives.
-Refused refuse_ended(Service& service, std::string_view token) {
-  const auto own = find_own_token(service, token);
-  if (own && is_active(service, *own)) return std::nullopt;
-  return SubjectRefusal{Side::subject, "subject-ended",
-                        "the token's session has ended, or it was revoked",
-                        "the agent that it was issued to asks for a new one"};
+// The place of a verified token that still counts: not revoked, its epoch its agent's, and its
+// session lives.
+std::optional<tokens::Ledger::Token> active_place(Service& service,
+                                                  const attest::VerifiedToken& token) {
+  auto place = place_of(service, token);
+  if (place && !is_active(service, token, *place)) place.reset();
+  return place;
 }
 
 class SubjectCheck {
@@ -59,8 +60,11 @@ class SubjectCheck {
     if (!refusal) refusal = read_bounds();
     // Last, so that a refused subject uses no proof up.
     if (!refusal && !own_) refusal = check_proof();
+    // It was good when its signature was checked, and that takes a while.
+    const auto left = out_.expires_at - unix_now();
+    if (!refusal && left <= 0) refusal = subject_expired();
     if (refusal) return *std::move(refusal);
-    out_.bounds.lifetime = std::chrono::seconds(out_.expires_at - unix_now());
+    out_.bounds.lifetime = std::chrono::seconds(left);
     return std::move(out_);
   }
 
@@ -108,7 +112,9 @@ class SubjectCheck {
     if (acting != tokens::subject(service_.host, token.client_id))
       return SubjectRefusal{
           Side::subject, "subject-other-host", "the subject token is of another host", {}};
-    if (auto ended = refuse_ended(service_, ask_.token)) return ended;
+    const auto place = active_place(service_, token);
+    if (!place) return subject_ended();
+    out_.standing = SubjectStanding{place->index, place->authority->session};
     if (token.audience != service_.host.issuer) out_.bounds.audience = token.audience;
     const auto* ours = token.claims.if_contains("badged");
     const auto* issuer =
@@ -131,9 +137,12 @@ class SubjectCheck {
   }
 
   Refused check_delegation() const {
-    const auto& listed = record_.act_for;
-    const auto& wanted = handed_on_ ? service_.host.issuer : issuer_;
-    if (std::find(listed.begin(), listed.end(), wanted) == listed.end())
+    const auto lists = [&](const std::string& issuer) {
+      return std::find(record_.act_for.begin(), record_.act_for.end(), issuer) !=
+             record_.act_for.end();
+    };
+    // Who takes what an agent hands on also acts for the person that it is about.
+    if (!lists(issuer_) || (handed_on_ && !lists(service_.host.issuer)))
       return by_record("subject-issuer-not-listed",
                        "the record does not let this agent act for subjects of that issuer",
                        "an admin lists the issuer under `act_for` in the agent's record");
@@ -186,7 +195,7 @@ class SubjectCheck {
     out_.expires_at = token_.expires_at;
     if (!ask_.actor_token) return std::nullopt;
     const auto actor = verify_ours(service_, *ask_.actor_token);
-    if (!actor) return from_check(actor.error(), "actor");
+    if (!actor) return from_check(actor.error(), "actor", Side::request);
     const bool own = session_ != nullptr && actor->badged &&
                      actor->badged->session == session_->id() && actor->subject == self_ &&
                      !actor->claims.contains("act");
@@ -194,7 +203,10 @@ class SubjectCheck {
       return SubjectRefusal{Side::request, "actor-spliced",
                             "the actor token is not this process's own",
                             "leave actor_token out: the actor is the process that asks"};
-    if (auto ended = refuse_ended(service_, *ask_.actor_token)) return ended;
+    if (!active_place(service_, *actor))
+      return SubjectRefusal{Side::request, "actor-ended",
+                            "the actor token's session has ended, or it was revoked",
+                            "leave actor_token out: the actor is the process that asks"};
     out_.expires_at = std::min(out_.expires_at, actor->expires_at);
     return std::nullopt;
   }
@@ -244,6 +256,21 @@ class SubjectCheck {
 };
 
 }  // namespace
+
+SubjectRefusal subject_ended() {
+  return {Side::subject, "subject-ended", "the token's session has ended, or it was revoked",
+          "the agent that it was issued to asks for a new one"};
+}
+
+SubjectRefusal subject_expired() {
+  return {Side::subject, "subject-expired", "the subject token has expired meanwhile",
+          "get a new one from its issuer"};
+}
+
+bool has_ended(Service& service, const SubjectStanding& subject) {
+  return service.revocations.revoked(subject.status_index) ||
+         service.sessions.find(subject.session) == nullptr;
+}
 
 std::variant<Subject, SubjectRefusal> check_subject(const Context& context, const SubjectAsk& ask) {
   return SubjectCheck(context, ask).run();

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <variant>
 
+#include "daemon/calls/issuing.h"
 #include "daemon/calls/table.h"
 #include "daemon/policy/exchange.h"
 #include "daemon/tokens/mint.h"
@@ -24,7 +25,8 @@ struct Subject {
   std::optional<tokens::Delegation> delegation;  // absent: this agent's own token
   std::int64_t expires_at = 0;                   // the actor token's, where that is earlier
   std::string issuer;
-  std::string jti_sha256;  // base64url; of the token where it has no jti
+  std::string jti_sha256;                   // base64url; of the token where it has no jti
+  std::optional<SubjectStanding> standing;  // of a token of ours
 };
 
 // RFC 8693 2.2.2: an invalid subject or actor token, and one that policy does not accept, is
@@ -34,6 +36,14 @@ struct SubjectRefusal {
   std::string reason;  // for the audit: closed set, with dashes
   std::string description, hint;
 };
+
+// 400, with whose word it was.
+boost::asio::awaitable<front::Response> refuse_subject(Context context, SubjectRefusal refused);
+
+// A token of ours that was good and is no more; one that was good and expired before it was used.
+SubjectRefusal subject_ended();
+SubjectRefusal subject_expired();
+bool has_ended(Service& service, const SubjectStanding& subject);
 
 // Takes a proof that came along for good, so that it is accepted once.
 std::variant<Subject, SubjectRefusal> check_subject(const Context& context, const SubjectAsk& ask);

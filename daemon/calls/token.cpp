@@ -7,6 +7,7 @@
 #include "attest/limits.h"
 #include "daemon/calls/authorization_details.h"
 #include "daemon/calls/issuing.h"
+#include "daemon/calls/subject.h"
 #include "daemon/journal.h"
 #include "daemon/tokens/await_signature.h"
 #include "keystore/random.h"
@@ -159,7 +160,7 @@ void add_exchange(audit::Entry& entry, const Exchanged& exchanged) {
   entry.text("subject_jti_sha256", exchanged.subject_jti_sha256);
   if (!exchanged.delegation) return;
   entry.text("sub", exchanged.delegation->subject);
-  std::string chain;  // the latest first; a URL or SPIFFE ID holds no space
+  std::string chain;  // the latest first; no `sub` that is read holds a space
   for (const auto& actor : exchanged.delegation->actors)
     chain.append(chain.empty() ? "" : " ").append(actor.subject);
   entry.text("act", chain);
@@ -217,6 +218,22 @@ bool records_changed(const Context& context) {
   return context.service.policy.records->find(record->name) != record;
 }
 
+// What came while the token was made or recorded, and must keep it from being handed out.
+std::optional<Error> look_again(const Context& context, const tokens::Session& session,
+                                const Minted& minted) {
+  if (context.service.revocations.revoked(minted.status_index))
+    return fail(Errc::busy, "the token was revoked before it was handed out");
+  if (session.ended() || records_changed(context))
+    return fail(Errc::busy, "the session ended or the records were reloaded meanwhile");
+  return std::nullopt;
+}
+
+std::optional<SubjectRefusal> look_again(Service& service, const Exchanged& exchanged) {
+  if (exchanged.subject && has_ended(service, *exchanged.subject)) return subject_ended();
+  if (exchanged.not_after <= unix_now()) return subject_expired();
+  return std::nullopt;
+}
+
 // What a token may not outgrow: no verifier of ours reads more, and headers of 8 kB are a common
 // limit.
 bool is_too_long(const Minted& minted) {
@@ -237,12 +254,13 @@ awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPt
                                  std::optional<Exchanged> exchanged) {
   auto& service = context.service;
   auto minted = co_await mint(context, grant, *session, exchanged ? &*exchanged : nullptr);
+  if (exchanged)
+    if (auto refused = look_again(service, *exchanged))
+      co_return co_await refuse_subject(context, std::move(*refused));
   if (!minted) co_return co_await not_now(context, minted.error());
   if (is_too_long(*minted)) co_return co_await refuse_too_long(context, grant);
-  if (session->ended() || records_changed(context)) {
-    auto ended = fail(Errc::busy, "the session ended or the records were reloaded meanwhile");
-    co_return co_await not_now(context, std::move(ended));
-  }
+  if (auto overtaken = look_again(context, *session, *minted))
+    co_return co_await not_now(context, std::move(*overtaken));
   auto entry = token_entry(context, grant, *session, *minted);
   if (exchanged) add_exchange(entry, *exchanged);
   const auto recorded = co_await durable(service, entry);
@@ -250,20 +268,20 @@ awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPt
     log(Level::error, recorded.error().what, context.exchange.correlation_id);
     co_return problem(unavailable(recorded.error()), context.exchange.correlation_id);
   }
-  if (service.revocations.revoked(minted->status_index)) {
-    auto revoked = fail(Errc::busy, "the token was revoked before it was handed out");
-    co_return co_await not_now(context, std::move(revoked));
-  }
+  // The disk takes its time too: what came meanwhile counts.
+  if (exchanged)
+    if (auto refused = look_again(service, *exchanged))
+      co_return co_await refuse_subject(context, std::move(*refused));
+  if (auto overtaken = look_again(context, *session, *minted))
+    co_return co_await not_now(context, std::move(*overtaken));
   auto head = tokens::answer_head(minted->token, grant,
                                   exchanged ? std::string_view(exchanged->answer_members) : "");
   const auto response = token_answer(context, head, minted->expires_at - minted->issued_at);
-  if (!session->ended()) {
-    if (grant.token_type == policy::TokenType::dpop)
-      session->remember({minted->token, grant.urls, minted->expires_at, minted->status_index});
-    if (!exchanged)
-      session->cache({tokens::cache_key(grant), std::move(head), minted->issued_at,
-                      minted->expires_at, minted->status_index});
-  }
+  if (grant.token_type == policy::TokenType::dpop)
+    session->remember({minted->token, grant.urls, minted->expires_at, minted->status_index});
+  if (!exchanged)
+    session->cache({tokens::cache_key(grant), std::move(head), minted->issued_at,
+                    minted->expires_at, minted->status_index});
   co_return response;
 }
 

@@ -127,11 +127,10 @@ Ledger::Marked Revocations::mark(std::int64_t now, const Ledger::Wanted& wanted)
   return marked;
 }
 
-Result<Ledger::Marked> Revocations::mark_agent(const std::string& agent, std::int64_t now) {
-  const auto epoch = epochs_.raise(agent);
-  if (!epoch) return epoch.error();
-  unsaved_epochs_.insert(agent);
-  return mark(now, [&](const Jti&, const Authority& of) { return of.agent == agent; });
+Result<std::int64_t> Revocations::raise_epoch(const std::string& agent) {
+  auto epoch = epochs_.raise(agent);
+  if (epoch) unsaved_epochs_.insert(agent);
+  return epoch;
 }
 
 awaitable<Result<void>> Revocations::save() {

@@ -42,8 +42,9 @@ class Revocations {
 
   // Marks in memory. The blocks stay to be saved until save() has succeeded.
   Ledger::Marked mark(std::int64_t now, const Ledger::Wanted& wanted);
-  // No token of this agent from before is good: its epoch rises, and all of them are marked.
-  Result<Ledger::Marked> mark_agent(const std::string& agent, std::int64_t now);
+  // No token of this agent from before is good by its epoch either: the new one, to be saved. Fails
+  // where the epoch has to be read first and cannot be.
+  Result<std::int64_t> raise_epoch(const std::string& agent);
 
   // Completes when all that was marked before is on disk.
   boost::asio::awaitable<Result<void>> save();

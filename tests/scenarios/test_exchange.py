@@ -20,7 +20,7 @@ except ImportError:
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 TYPE = "urn:ietf:params:oauth:token-type:"
 ENDPOINT = ISSUER + "/v1/token"
-ORCHESTRATOR, WORKER, TOOL, LAST, FIFTH, PLAIN, STRANGER, HIGH, BEARER = range(61001, 61010)
+ORCHESTRATOR, WORKER, TOOL, LAST, FIFTH, PLAIN, STRANGER, HIGH, BEARER, ALONE = range(61001, 61011)
 
 
 def spiffe(name):
@@ -39,6 +39,7 @@ authorization_details_types = ["payment"]
 RECORDS = {name: record(name, match=f"uid = {uid}", extra=ACTS, grant=HANDS_ON)
            for name, uid in [("orchestrator", ORCHESTRATOR), ("worker", WORKER), ("tool", TOOL),
                              ("last", LAST), ("fifth", FIFTH)]}
+RECORDS["alone"] = record("alone", match=f"uid = {ALONE}", extra=f'act_for = ["{ISSUER}"]')
 RECORDS["plain"] = record("plain", match=f"uid = {PLAIN}")
 RECORDS["high"] = record("high", match=f"uid = {HIGH}", autonomy="high", access="admin", extra=ACTS)
 RECORDS["base"] = record("base", match=f"uid = {BEARER}", access="public-read", extra=ACTS,
@@ -408,6 +409,12 @@ class AgentsHandOn(Case):
         giver = self.agent(ORCHESTRATOR)
         given = self.handed(giver, self.own(giver, audience=ISSUER))
         self.refused(self.ask(self.agent(PLAIN), **given), "record", reason="act_for")
+        self.exchanged(self.agent(ALONE), audience=AUDIENCE, **given)
+
+    def test_who_takes_a_person_from_an_agent_must_also_act_for_that_persons_issuer(self):
+        given = self.handed(*self.chain(ORCHESTRATOR))
+        self.refused(self.ask(self.agent(ALONE), audience=AUDIENCE, **given), "record",
+                     reason="act_for")
 
     def test_subject_and_actor_of_different_chains_are_not_spliced(self):
         worker, token = self.chain(ORCHESTRATOR, WORKER)
@@ -419,7 +426,7 @@ class AgentsHandOn(Case):
         self.refused(self.ask(worker, subject, audience=AUDIENCE, actor_token=foreign, **actor),
                      "request", reason="actor")
         self.refused(self.ask(worker, subject, audience=AUDIENCE, actor_token=self.people.token(),
-                              **actor), "subject")
+                              **actor), "request")
         own = self.own(worker, audience=ISSUER)
         answer = self.exchanged(worker, subject, audience=AUDIENCE, actor_token=own, **actor)
         self.assertLessEqual(claims(answer["access_token"])["exp"], claims(own)["exp"])
@@ -431,6 +438,10 @@ class AgentsHandOn(Case):
             with self.subTest(forged):
                 self.refused(self.ask(agent, self.people.token(**forged), audience=AUDIENCE),
                              "subject", reason="names an agent")
+        for forged in ({"sub": " " + spiffe("high")}, {"act": {"sub": "x " + spiffe("high")}}):
+            with self.subTest(forged):
+                self.refused(self.ask(agent, self.people.token(**forged), audience=AUDIENCE),
+                             "subject", reason="space")
 
     def test_another_issuers_chain_stays_below(self):
         token = self.people.token(act={"sub": "portal", "iss": idp.ISSUER, "more": 1})

@@ -7,10 +7,11 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import (AUDIENCE, PYTHON, Agent, Badged, as_uid, claims, record,  # noqa: E402
+from harness import (AUDIENCE, ISSUER, PYTHON, Agent, Badged, as_uid, claims, record,  # noqa: E402
                      wait_for)
 
 LOW, HIGH = 61001, 61002
@@ -99,6 +100,49 @@ class Reloaded(Case):
             status, answer = agent.token()
             self.assertEqual((status, claims(answer["access_token"])["scope"]), (200, "invoices.read"))
             agent.end()
+
+
+class RevokedMeanwhile(Case):
+    """H16 beside requests: what a token would come of may be gone before it is made."""
+
+    def test_a_subject_revoked_while_the_tpm_signs_yields_no_token(self):
+        hands_on = f'''
+[[grant]]
+audience = "{ISSUER}"
+scope = ["invoices.read"]
+'''
+        badged = self.start({
+            "low": record("low", match=f"uid = {LOW}", grant=hands_on),
+            "high": record("high", match=f"uid = {HIGH}", autonomy="high", access="admin",
+                           extra=f'act_for = ["{ISSUER}"]')})
+        with badged.agent(LOW) as giver, badged.agent(HIGH) as taker:
+            self.assertEqual(taker.token()[0], 200)  # its session's key is made
+            status, answer = giver.token(audience=ISSUER)
+            self.assertEqual(status, 200, answer)
+            given = answer["access_token"]
+            # Proofs of the second of its start may have been seen before it: refused.
+            wait_for(lambda: time.time() >= badged.status()["started"] + 1, "the next second")
+            proof = giver.proof(given, "POST", ISSUER + "/v1/token")[1]["dpop"]
+            exchange = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+                        "subject_token": given, "subject_token_proof": proof,
+                        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+                        "audience": AUDIENCE}
+            before = badged.status()["connections"]
+            os.kill(badged.tpm.pid, signal.SIGSTOP)
+            try:
+                answers, thread = self.asked(lambda: taker.call("POST", "/v1/token", exchange))
+                wait_for(lambda: badged.status()["connections"] >= max(before, 1), "the request")
+                badged.status()
+                self.assertEqual(giver.call("POST", "/v1/revoke", {"token": given}), (200, ""))
+                self.assertEqual(answers, [], "it was made before the revocation: nothing was tried")
+            finally:
+                os.kill(badged.tpm.pid, signal.SIGCONT)
+            thread.join()
+            self.assertEqual((answers[0][0], answers[0][1]["error"]), (400, "invalid_request"),
+                             answers[0])
+            self.assertIn("ended", answers[0][1]["error_description"])
+            giver.end()
+            taker.end()
 
 
 class Bounds(Case):

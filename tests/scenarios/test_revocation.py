@@ -3,6 +3,7 @@ restarts (H27), and no oracle for strangers."""
 import json
 import os
 import pathlib
+import sqlite3
 import sys
 import time
 import unittest
@@ -193,6 +194,23 @@ class ByAdmins(Case):
         self.assertEqual(claims(fresh)["badged"]["epoch"], before + 1)
         self.assertEqual(self.listed(fresh)[0], 0)
         self.assertEqual(other.proof(kept)[0], 200)
+
+    def test_what_could_not_be_stored_is_in_force_published_and_on_record(self):
+        agent = self.agent(BOT)
+        token = self.granted(agent)
+        jti = claims(token)["jti"]
+        other = sqlite3.connect(self.badged.state_dir / "state.db", isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("BEGIN IMMEDIATE")  # for longer than badged waits
+        status, answer = self.admin("/v1/revoke", jti=jti)
+        self.assertEqual((status, answer["error"]), (503, "temporarily_unavailable"), answer)
+        self.refused_everywhere(agent, token)
+        line = [entry for entry in self.badged.audit()
+                if entry["kind"] == "revocation" and entry["name"] == jti][0]
+        self.assertEqual((line["state_db"], line["status_list"]), ("due", "published"))
+        other.execute("ROLLBACK")
+        status, answer = self.admin("/v1/revoke", jti=jti)
+        self.assertEqual((status, answer["already_revoked"]), (200, 1), answer)
 
     def test_a_session_in_the_tpm_and_a_bearer_token_end_too(self):
         high, base = self.agent(HIGH), self.agent(BASE)

@@ -9,7 +9,7 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import BUILD, DEADLINE, Badged, as_uid, claims, record, verifier, wait_for  # noqa: E402
+from harness import BUILD, DEADLINE, Badged, as_uid, call, claims, record, verifier, wait_for  # noqa: E402
 
 LOW, HIGH = 61001, 61002
 RECORDS = {"low": record("low", match=f"uid = {LOW}"),
@@ -125,6 +125,7 @@ class Away(Case):
 
     def test_absent_at_start_it_is_waited_for(self):
         kids = self.kids()
+        token = self.good(self.agent(LOW).token())
         self.badged.stop()
         self.badged.tpm.stop()
         self.badged.wait_ready = False
@@ -133,12 +134,17 @@ class Away(Case):
         self.assertTrue(state["hint"])
         self.unavailable(self.agent(HIGH).token())
         self.unavailable(self.agent(LOW).token())  # its issuing key is sealed
+        # What cannot be checked is not said to be nobody's, nor taken for revoked.
+        for target in ("/v1/introspect", "/v1/revoke"):
+            self.unavailable(self.agent(LOW).call("POST", target, {"token": token}))
+            self.unavailable(call(self.badged.admin_socket, "POST", target, {"token": token})[::2])
         self.badged.tpm.start()
         self.becomes("ready")
         wait_for(lambda: len(self.kids()) == len(kids), "the keys")
         self.assertEqual(self.kids(), kids)
         self.good(self.agent(HIGH).token())
         self.good(self.agent(LOW).token())
+        self.assertEqual(self.agent(LOW).call("POST", "/v1/revoke", {"token": token}), (200, ""))
 
     def test_stopped_it_holds_up_nobody_who_needs_no_tpm(self):
         low, high = self.agent(LOW), self.agent(HIGH)
