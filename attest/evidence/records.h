@@ -14,7 +14,8 @@ class Records {
  public:
   // Refused: a record that is not [media type, base64url, indicator?], one of ours (format.h) with
   // another type or indicator, empty or beyond its bound. The logs are measured, not decoded:
-  // nothing reads them yet. Records that we do not know are named (unknown()) and not looked into.
+  // nothing here replays them. Records that we do not know are named (unknown()) and not looked
+  // into.
   static Result<Records> parse(const boost::json::object& collection);
 
   // Empty where there is no such record.
