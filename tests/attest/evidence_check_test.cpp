@@ -121,7 +121,10 @@ TEST_CASE("H20: evidence for another challenge, audience or key is refused") {
   const Bytes other(32, 0x5B), prefix(31, 0x5A), longer(33, 0x5A);
   for (const Bytes& challenge : {other, prefix, longer}) {
     expect.challenge = challenge;
-    CHECK(verdict(maker, evidence, expect) == Reason::nonce);
+    const auto appraisal = appraise(maker.pinned(), evidence, expect);
+    REQUIRE_FALSE(appraisal.good());
+    CHECK(appraisal.rejection->reason == Reason::nonce);
+    CHECK(appraisal.findings.done().back().check == "challenge");  // before the quote's extraData
   }
   expect = maker.expectation();
   expect.audience = "https://relying.example.org";
@@ -155,6 +158,11 @@ TEST_CASE("H20: one host's quote in another host's collection is refused") {
   EvidenceMaker two_signers;  // by one key, which says that it is two
   two_signers.certifier = Bytes(34, 0xBB);
   CHECK(verdict(two_signers) == Reason::not_attested);
+  EvidenceMaker of_session;
+  of_session.custody = "tpm";
+  of_session.session_certified = true;
+  of_session.session_certifier = Bytes(34, 0xBB);
+  CHECK(verdict(of_session) == Reason::not_attested);
 }
 
 // H18.
@@ -193,6 +201,25 @@ TEST_CASE("H22: an issuer key that may leave its TPM is refused, though the AK c
   }
 }
 
+// H20. The certification says which key it is about; everything else of the forger's is good.
+TEST_CASE("H20: another key under the issuer's or the session's certification is refused") {
+  EvidenceMaker maker;
+  maker.custody = "tpm";
+  maker.session_certified = true;
+  const auto record = [](std::string_view label, const keystore::MemoryKey& key) {
+    const Bytes area = test::ecc_area(key.public_key(), test::kSigningAttributes);
+    return "\"" + std::string(label) + "\":[\"" + std::string(kTpmtPublic) + "\",\"" +
+           base64url(area) + "\"";
+  };
+  const auto forger = test::new_key();
+  maker.replacements = {{record("issuer.public", maker.issuer), record("issuer.public", forger)}};
+  const auto forged =
+      test::sign_jws(forger, evidence_header(thumbprint(forger.public_key())), maker.payload());
+  CHECK(verdict(maker, forged, maker.expectation()) == Reason::not_attested);
+  maker.replacements = {{record("pop.public", maker.session), record("pop.public", forger)}};
+  CHECK(verdict(maker) == Reason::not_attested);
+}
+
 // H22.
 TEST_CASE("H22: an ak.public or ek.public that is not the signer's is refused") {
   EvidenceMaker maker, other;
@@ -201,6 +228,9 @@ TEST_CASE("H22: an ak.public or ek.public that is not the signer's is refused") 
   const auto appraisal = appraise(pinned, maker.make(), maker.expectation());
   REQUIRE_FALSE(appraisal.good());
   CHECK(appraisal.rejection->reason == Reason::binding);
+  const auto bare = appraise(maker.ak.ak, maker.make(), maker.expectation());
+  REQUIRE_FALSE(bare.good());
+  CHECK(bare.rejection->reason == Reason::binding);
 
   EvidenceMaker child;
   child.ek_public = test::vector_file("rsa_key.public");
@@ -240,6 +270,11 @@ TEST_CASE("claims that are missing, of another form or from the future are refus
   CHECK(with("\"aud\":", "\"aud\":[\"x\"],\"aud2\":") == Reason::bad_claim);
   CHECK(with("\"eat_nonce\":\"", "\"eat_nonce\":\"AAAA\",\"n\":\"") == Reason::bad_claim);
   CHECK(with("\"iat\":", "\"iat\":1e3,\"i\":") == Reason::bad_claim);
+  CHECK(with("\"iat\":", "\"iat\":" + std::to_string(kLatestTime + 1) + ",\"i\":") ==
+        Reason::bad_claim);
+  CHECK(with("\"iat\":", "\"iat\":-1,\"i\":") == Reason::bad_claim);
+  CHECK(with("\"iss\":\"", "\"iss\":\"\",\"i\":\"") == Reason::bad_claim);
+  CHECK(with("\"iss\":\"", "\"iss\":\"" + std::string(kUrlBytes, 'x')) == Reason::bad_claim);
   CHECK(with("\"custody\"", "\"c\"") == Reason::missing_claim);
   CHECK(with("\"cnf\":{\"jkt\":\"", "\"cnf\":{\"jkt\":\"x") == Reason::bad_claim);
   EvidenceMaker early;

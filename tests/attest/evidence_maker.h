@@ -41,7 +41,8 @@ struct EvidenceMaker {
   std::uint32_t issuer_attributes = kSigningAttributes;
   Bytes ak_public = ecc_area(ak.key.public_key(), kAkAttributes);
   Bytes ek_public;
-  Bytes certifier;  // qualifiedSigner of the certifications, where not the quote's
+  Bytes certifier;          // qualifiedSigner of the certifications, where not the quote's
+  Bytes session_certifier;  // the same of the session key's alone
   std::string ek_chain, event_log, ima_log;
   std::string iss = kIssuer;
   std::int64_t iat = kNow;
@@ -61,11 +62,11 @@ struct EvidenceMaker {
     return attest::tpm::AttestationKey::from_file(ak_public).value();
   }
 
-  keystore::Certification certify(const Bytes& area) const {
+  keystore::Certification certify(const Bytes& area, const Bytes& signer) const {
     Bytes out;
     append(out, attest::tpm::kGeneratedValue, 4);
     append(out, 0x8017, 2);
-    append_sized(out, certifier.empty() ? quote.signer : certifier);
+    append_sized(out, signer.empty() ? quote.signer : signer);
     append_sized(out, ByteView());
     append(out, quote.clock, 8);
     append(out, quote.reset_count, 4);
@@ -89,8 +90,9 @@ struct EvidenceMaker {
   }
 
   std::string payload() const {
-    const auto of_issuer = certify(ecc_area(issuer.public_key(), issuer_attributes));
-    const auto of_session_key = certify(ecc_area(session.public_key(), kSigningAttributes));
+    const auto of_issuer = certify(ecc_area(issuer.public_key(), issuer_attributes), certifier);
+    const auto of_session_key = certify(ecc_area(session.public_key(), kSigningAttributes),
+                                        session_certifier.empty() ? certifier : session_certifier);
     const Bytes attest = quoted(), signature = ak.sign(attest);
     const std::string thumb = jkt();
     attest::EvidenceClaims claims{.issuer = iss,

@@ -321,6 +321,38 @@ TEST_CASE("RSASSA, RSAPSS and P-384 keys given as PEM verify their quotes, with 
   }
 }
 
+TEST_CASE(
+    "an attestation key of SHA-1, or a signature with another hash than it pins, is refused") {
+  const keystore::MemoryKey key = test::new_key();
+  const auto area = [&](std::uint8_t name_hash, std::uint8_t scheme_hash) {
+    Bytes out;
+    test::append(out, 0x0023, 2);
+    test::append(out, name_hash, 2);
+    test::append(out, 0x00050072, 4);
+    test::append_sized(out, ByteView());
+    test::append(out, 0x0010, 2);
+    test::append(out, 0x0018, 2);
+    test::append(out, scheme_hash, 2);
+    test::append(out, 0x0003, 2);
+    test::append(out, 0x0010, 2);
+    test::append_sized(out, key.public_key().x);
+    test::append_sized(out, key.public_key().y);
+    return out;
+  };
+  const Bytes attest = QuoteMaker().make();
+  const auto digest = keystore::sha256(attest);
+  const auto raw = key.sign(digest).value();
+  Bytes signature{0x00, 0x18, 0x00, 0x0B};
+  test::append_sized(signature, ByteView(raw).first(32));
+  test::append_sized(signature, ByteView(raw).last(32));
+  const auto pinned = AttestationKey::from_file(area(0x0B, 0x0B)).value();
+  CHECK(verdict(pinned, attest, signature, with_nonce()) == std::nullopt);
+  const auto other = AttestationKey::from_file(area(0x0B, 0x0C)).value();
+  CHECK(verdict(other, attest, signature, with_nonce()) == Reason::algorithm);
+  CHECK(AttestationKey::from_file(area(0x04, 0x0B)).error().reason == Reason::algorithm);
+  CHECK(AttestationKey::from_file(area(0x0B, 0x04)).error().reason == Reason::algorithm);
+}
+
 TEST_CASE("a signature with SHA-1 or of a scheme that is not ours is a refusal, not malformed") {
   const Key rsa = rsa_key(2048);
   const auto ak = AttestationKey::from_file(to_pem(rsa.get())).value();
