@@ -7,8 +7,8 @@
 
 #include <openssl/pem.h>
 
-#include "keystore/owned.h"
 #include "attest/tpm/certify.h"
+#include "keystore/owned.h"
 
 using namespace badged;
 using namespace badged::attest;
