@@ -67,9 +67,9 @@ constexpr std::size_t kStatusJwsBytes = 2 * 1024 * 1024;
 
 // TPM structures (TPM 2.0 Part 2). An ECC public area has 90 bytes, an RSA-4096 one 560.
 constexpr std::size_t kTpmStructureBytes = 4096;
-constexpr std::size_t kTpmDigestBytes = 64;    // SHA-512
-constexpr std::size_t kTpmNameBytes = 66;      // 2 of algorithm and a digest
-constexpr std::size_t kTpmDataBytes = 66;      // TPM2B_DATA: sizeof(TPMT_HA)
+constexpr std::size_t kTpmDigestBytes = 64;  // SHA-512
+constexpr std::size_t kTpmNameBytes = 66;    // 2 of algorithm and a digest
+constexpr std::size_t kTpmDataBytes = 66;    // TPM2B_DATA: sizeof(TPMT_HA)
 // RSA-16384, so that a key too large is read and refused for that; no key above 4096 bits is used
 // (ak_key.cpp), which bounds the time of a verification.
 constexpr std::size_t kTpmRsaBytes = 2048;

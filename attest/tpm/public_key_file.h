@@ -3,8 +3,8 @@
 
 #include <openssl/evp.h>
 
-#include "keystore/owned.h"
 #include "keystore/bytes.h"
+#include "keystore/owned.h"
 #include "keystore/result.h"
 
 namespace badged::attest::tpm {

@@ -53,9 +53,9 @@ using ExchangeDecision = std::variant<ExchangeGrant, ExchangeDenial>;
 
 // Scope: one that is asked for must be the record's and the subject's; none asked is what both
 // have. A subject without scope gives none. Details: each that is asked for must be one of the
-// subject's, equal in the one form that calls/authorization_details.h keeps them in; none asked is what the subject has of the record's types.
-// Neither scope nor details left: a denial. The token is always DPoP-bound: a bearer token would be
-// an unbound copy.
+// subject's, equal in the one form that calls/authorization_details.h keeps them in; none asked is
+// what the subject has of the record's types. Neither scope nor details left: a denial. The token
+// is always DPoP-bound: a bearer token would be an unbound copy.
 ExchangeDecision decide_exchange(const agents::Record& record, const ExchangeAsk& ask,
                                  const Standing& standing, const agents::TierLimitTable& limits,
                                  const SubjectBounds& subject);

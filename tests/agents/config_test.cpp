@@ -231,7 +231,8 @@ TEST_CASE("a configuration that others can write is not read") {
 
 TEST_CASE("another issuer's keys come from a file, with its algorithms pinned") {
   const std::string issuer =
-      "[[subject_issuer]]\nissuer = \"https://idp.example.org\"\njwks_file = \"/etc/badged/idp.json\"\n";
+      "[[subject_issuer]]\nissuer = \"https://idp.example.org\"\njwks_file = "
+      "\"/etc/badged/idp.json\"\n";
   const Config config = good(kIssuer + issuer + "algorithms = [\"ES256\", \"EdDSA\"]\n");
   REQUIRE(config.subject_issuers.size() == 1);
   const auto& named = config.subject_issuers.front();
@@ -250,9 +251,9 @@ TEST_CASE("another issuer's keys come from a file, with its algorithms pinned") 
                Contains("cannot hold"));
   CHECK_THAT(bad(kIssuer + issuer + "algorithms = [\"ES256\"]\ntyp = [\"dpop+jwt\"]\n"),
              Contains("cannot be"));
-  CHECK_THAT(bad(kIssuer + issuer + "algorithms = [\"ES256\"]\n" + issuer +
-                 "algorithms = [\"ES256\"]\n"),
-             Contains("two [[subject_issuer]]"));
+  CHECK_THAT(
+      bad(kIssuer + issuer + "algorithms = [\"ES256\"]\n" + issuer + "algorithms = [\"ES256\"]\n"),
+      Contains("two [[subject_issuer]]"));
   CHECK_THAT(bad(kIssuer + "[[subject_issuer]]\n" + kIssuer +
                  "jwks_file = \"/x\"\nalgorithms = [\"ES256\"]\n"),
              Contains("badged itself"));

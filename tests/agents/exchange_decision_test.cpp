@@ -97,8 +97,8 @@ TEST_CASE("an exchange never gives a scope that one of the three lacks") {
                DenialCode::invalid_scope);
   check_denied(decided(with_scope({}), subject({"invoices.read"})), Side::request,
                DenialCode::invalid_scope);
-  const auto out = granted(
-      decided(with_scope({"invoices.read"}), subject({"invoices.read", "invoices.write"})));
+  const auto out =
+      granted(decided(with_scope({"invoices.read"}), subject({"invoices.read", "invoices.write"})));
   CHECK(out.grant.scope == Words{"invoices.read"});
   CHECK(narrowed_by(out, "scope") == Words{"request"});
 }

@@ -6,7 +6,6 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
-#include "attest/tpm/qualified_name.h"
 #include "keystore/owned.h"
 #include "tests/attest/catch.h"
 #include "tests/attest/tpm_maker.h"
@@ -14,9 +13,7 @@
 using namespace badged;
 using namespace badged::attest;
 using namespace badged::attest::tpm;
-using test::QuoteMaker;
-using test::Resigner;
-using test::vector_file;
+using namespace badged::test;
 
 namespace {
 
@@ -399,29 +396,4 @@ TEST_CASE("a file that holds no public key is malformed") {
   char* data = nullptr;
   const long size = BIO_get_mem_data(out.get(), &data);
   CHECK(refused(Bytes(data, data + size)));
-}
-
-TEST_CASE("PCR values and selections have one form") {
-  for (const char* bad :
-       {"[]", R"({"sha256":[]})", R"({"sha256":{"00":""}})", R"({"sha256":{"24":""}})",
-        R"({"sha256":{"32":""}})", R"({"sha256":{"-1":""}})", R"({"sha256":{"0":"00"}})",
-        R"({"sha256":{"0":7}})", R"({"sha256":{"0":{}}})", ""})
-    CHECK(PcrValues::parse(bad).error().code == Errc::malformed);
-  CHECK(PcrValues::parse(R"({"sha256":{"0":")" + kZero + R"(","0":")" + kZero + R"("}})")
-            .error()
-            .code == Errc::malformed);
-  CHECK(PcrValues::parse(R"({"sm3_256":{}})").error().code == Errc::refused);
-  for (const char* bad : {"", "sha256", "sha256:", "sha256:24", "sha256:0,", "sha256:0+",
-                          "sha256:0+sha256:1", "md5:0", "sha256:00", "sha256: 0"})
-    CHECK_FALSE(parse_selection(bad));
-  CHECK(selection_text(parse_selection("sha384:23,0+sha1:2").value()) == "sha384:0,23+sha1:2");
-}
-
-TEST_CASE("a qualified Name is the parent's and the Name, hashed") {
-  const Bytes name = vector_file("ak.name");
-  const Bytes primary = qualified_name_of_primary(Hierarchy::owner, name).value();
-  CHECK(primary_in(name, primary) == Hierarchy::owner);
-  CHECK(primary_in(name, name) == std::nullopt);
-  CHECK(qualified_name_of_child(primary, name).value() != primary);
-  CHECK_FALSE(qualified_name_of_child(primary, Bytes{0x00, 0x04}));
 }

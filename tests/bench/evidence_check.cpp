@@ -56,7 +56,8 @@ int main(int argc, char** argv) {
   const auto expect = maker.expectation();
   const std::string whole = evidence.substr(0, evidence.rfind('.'));
   const Bare signatures[] = {
-      bare(maker.ak.key, maker.quoted()), bare(maker.ak.key, maker.certify(maker.ak_public, {}).attest),
+      bare(maker.ak.key, maker.quoted()),
+      bare(maker.ak.key, maker.certify(maker.ak_public, {}).attest),
       bare(maker.issuer, Bytes(as_bytes(whole).begin(), as_bytes(whole).end()))};
   double checked = 0, least = 0;
   for (int turn = 0; turn < 4; ++turn) {

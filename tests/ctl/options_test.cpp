@@ -69,14 +69,16 @@ TEST_CASE("scopes repeat, audiences do not") {
   CHECK(status({"token", "--audience", "a", "--audience", "b"}) == 2);
 }
 
-TEST_CASE("a value that is given and empty is wrong usage: it would widen what was meant to narrow") {
+TEST_CASE(
+    "a value that is given and empty is wrong usage: it would widen what was meant to narrow") {
   CHECK(status({"token", "--audience", "a", "--scope", ""}) == 2);
   CHECK(status({"token", "--audience", "a", "--scope="}) == 2);
   CHECK(status({"token", "--audience", "a", "--scope", "x", "--scope", ""}) == 2);
   CHECK(status({"token", "--audience", "a", "--scope", " "}) == 2);
   CHECK(status({"token", "--audience", ""}) == 2);
   CHECK(status({"curl", "--scope", "", "https://a/"}) == 2);
-  CHECK(status({"proof", "--method", "GET", "--url", "u", "--token-file", "f", "--nonce", ""}) == 2);
+  CHECK(status({"proof", "--method", "GET", "--url", "u", "--token-file", "f", "--nonce", ""}) ==
+        2);
   CHECK(status({"audit", "verify", ""}) == 2);
   CHECK(status({"status", "--admin-socket", ""}) == 2);
   CHECK(parsed({"exec", "--", "printf", ""}).rest == std::vector<std::string>{"printf", ""});
