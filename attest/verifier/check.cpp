@@ -26,14 +26,6 @@ constexpr const char* kExamples =
     "Exit codes: 0 good, 1 refused, 2 wrong usage, 3 malformed or unreadable input,\n"
     "  4 the state file cannot be used.";
 
-Outcome unreadable(const Error& error) {
-  return refusal(kMalformed, "invalid_input", error.what, error.hint);
-}
-
-Outcome misused(std::string what) {
-  return refusal(kUsage, "invalid_usage", std::move(what), "see badge-verifier check --help");
-}
-
 json::object claims_json(const VerifiedEvidence& evidence) {
   const VerifiedClaims& claims = evidence.claims();
   json::object out{{"iss", claims.issuer},      {"sub", claims.subject},
@@ -121,10 +113,10 @@ CLI::App* add_check_verb(CLI::App& app, CheckOptions& options) {
 
 Outcome run_check(const CheckOptions& options) {
   if (options.ak == "-" && options.evidence == "-")
-    return misused("standard input can be only one of the files");
+    return misused("check", "standard input can be only one of the files");
   auto challenge = decode_base64url(options.challenge, kChallengeMax);
   if (!challenge || challenge->size() < kChallengeMin)
-    return misused("--challenge: not base64url, without padding, of 16 to 64 bytes");
+    return misused("check", "--challenge: not base64url, without padding, of 16 to 64 bytes");
   EvidenceExpectation expect{.challenge = *challenge,
                              .audience = options.audience,
                              .selection = {},
@@ -132,7 +124,7 @@ Outcome run_check(const CheckOptions& options) {
                              .now = options.at.value_or(std::time(nullptr))};
   if (options.pcrs) {
     auto selection = tpm::parse_selection(*options.pcrs);
-    if (!selection) return misused("--pcrs: " + selection.error().what);
+    if (!selection) return misused("check", "--pcrs: " + selection.error().what);
     expect.selection = std::move(*selection);
   }
   return decide(options, expect);

@@ -57,6 +57,15 @@ Outcome refusal(Exit exit, std::string error, std::string what, std::string hint
   return outcome;
 }
 
+Outcome unreadable(const Error& error) {
+  return refusal(kMalformed, "invalid_input", error.what, error.hint);
+}
+
+Outcome misused(std::string_view verb, std::string what) {
+  return refusal(kUsage, "invalid_usage", std::move(what),
+                 "see badge-verifier " + std::string(verb) + " --help");
+}
+
 Outcome rejected(std::string error, const attest::Rejection& rejection) {
   return refusal(exit_of(rejection.reason), std::move(error), rejection.what, rejection.hint,
                  to_string(rejection.reason));

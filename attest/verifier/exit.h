@@ -3,6 +3,7 @@
 
 #include <boost/json/object.hpp>
 #include <string>
+#include <string_view>
 
 #include "attest/reason.h"
 
@@ -21,6 +22,10 @@ struct Outcome {
 // and the verifier's `reason` where there is one.
 Outcome refusal(Exit exit, std::string error, std::string what, std::string hint = {},
                 std::string reason = {});
+
+// What cannot be read, and what is asked for wrongly of `verb`.
+Outcome unreadable(const Error& error);
+Outcome misused(std::string_view verb, std::string what);
 
 // A check's rejection. `error` is the OAuth code that a resource server would answer with.
 Outcome rejected(std::string error, const attest::Rejection& rejection);

@@ -24,14 +24,6 @@ constexpr const char* kExamples =
     "pcrs.json holds the quoted values and no other: {\"sha256\":{\"0\":\"HEX\",\"1\":\"HEX\"}}\n"
     "Exit codes: 0 good, 1 refused, 2 wrong usage, 3 malformed or unreadable input.";
 
-Outcome unreadable(const Error& error) {
-  return refusal(kMalformed, "invalid_input", error.what, error.hint);
-}
-
-Outcome misused(std::string what) {
-  return refusal(kUsage, "invalid_usage", std::move(what), "see badge-verifier quote --help");
-}
-
 struct Files {
   Bytes ak, attest, signature;
   std::optional<PcrValues> pcrs;
@@ -149,11 +141,11 @@ CLI::App* add_quote_verb(CLI::App& app, QuoteOptions& options) {
 Outcome run_quote(const QuoteOptions& options) {
   const int from_stdin = (options.ak == "-") + (options.attest == "-") +
                          (options.signature == "-") + (options.pcrs == "-");
-  if (from_stdin > 1) return misused("standard input can be only one of the files");
+  if (from_stdin > 1) return misused("quote", "standard input can be only one of the files");
   std::optional<Bytes> nonce;
   if (options.nonce) {
     nonce = from_hex(*options.nonce);
-    if (!nonce) return misused("--nonce: not hex digits of at most 66 bytes");
+    if (!nonce) return misused("quote", "--nonce: not hex digits of at most 66 bytes");
   }
   auto files = read_files(options);
   if (!files) {

@@ -29,25 +29,18 @@ constexpr const char* kExamples =
     "  4 the replay file cannot be used, 5 the replay file is full of live proofs.\n"
     "Revocation is checked with --status-list alone; --json says in not_checked what was not.";
 
-Outcome unreadable(const Error& error) {
-  return refusal(kMalformed, "invalid_input", error.what, error.hint);
-}
-
-Outcome misused(std::string what) {
-  return refusal(kUsage, "invalid_usage", std::move(what), "see badge-verifier token --help");
-}
-
 // What the option parser cannot say. nullopt: all well.
 std::optional<Outcome> check_usage(const TokenOptions& options) {
   const std::optional<std::string> files[] = {options.token, options.jwks, options.status_list,
                                               options.proof};
   if (std::count(std::begin(files), std::end(files), "-") > 1)
-    return misused("standard input can be only one of the files");
+    return misused("token", "standard input can be only one of the files");
   if (options.replay == "-")
-    return misused("--replay names a file that is read and written: standard input is none");
+    return misused("token",
+                   "--replay names a file that is read and written: standard input is none");
   if (!options.proof) return std::nullopt;
   auto url = normalise_htu(*options.url);
-  if (!url) return misused("--url: " + url.error().what);
+  if (!url) return misused("token", "--url: " + url.error().what);
   return std::nullopt;
 }
 
