@@ -1,4 +1,5 @@
 #include "daemon/calls/authority.h"
+#include "daemon/policy/scope.h"
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -15,11 +16,7 @@ struct Sum {
 };
 
 void add_scope(std::string_view text, Sum& sum) {
-  while (!text.empty()) {
-    const auto end = std::min(text.find(' '), text.size());
-    if (end > 0) sum.scope.emplace(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
+  for (auto& word : policy::split_scope(text)) sum.scope.insert(std::move(word));
 }
 
 std::string joined(const Sum& sum) {

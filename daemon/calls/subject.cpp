@@ -7,6 +7,7 @@
 #include "attest/jose/subject_token.h"
 #include "daemon/calls/authorization_details.h"
 #include "daemon/calls/own_token.h"
+#include "daemon/policy/scope.h"
 #include "keystore/sha256.h"
 
 namespace badged::calls {
@@ -212,13 +213,8 @@ class SubjectCheck {
   }
 
   Refused read_bounds() {
-    std::string_view scope = token_.scope;
     auto& words = out_.bounds.scope;
-    while (!scope.empty()) {
-      const auto end = std::min(scope.find(' '), scope.size());
-      if (end > 0) words.emplace_back(scope.substr(0, end));
-      scope.remove_prefix(std::min(end + 1, scope.size()));
-    }
+    words = policy::split_scope(token_.scope);
     std::sort(words.begin(), words.end());
     words.erase(std::unique(words.begin(), words.end()), words.end());
     if (!token_.authorization_details.empty()) {

@@ -9,6 +9,7 @@
 #include "daemon/calls/issuing.h"
 #include "daemon/calls/subject.h"
 #include "daemon/journal.h"
+#include "daemon/policy/scope.h"
 #include "daemon/tokens/await_signature.h"
 #include "keystore/random.h"
 #include "keystore/sha256.h"
@@ -19,16 +20,6 @@ namespace {
 using boost::asio::awaitable;
 using tokens::SessionPtr;
 
-std::vector<std::string> split_scope(std::string_view text) {
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const auto end = std::min(text.find(' '), text.size());
-    if (end > 0) out.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<policy::Ask> read_ask(const front::Request& request) {
@@ -38,7 +29,7 @@ Result<policy::Ask> read_ask(const front::Request& request) {
     if (field.name == "resource") ask.resources.push_back(field.value);
   }
   if (const auto scope = request.get("scope")) {
-    ask.scope = split_scope(*scope);
+    ask.scope = policy::split_scope(*scope);
     ask.scope_given = true;
   }
   if (const auto type = request.get("token_type")) {
