@@ -267,8 +267,9 @@ class Slow(Case):
         wait_for(lambda: self.connections() <= before, "the connections to be gone")
 
 
-class Many(Case):
-    """H8, H10: numbers."""
+class Turned(Case):
+    """H10, strangers. Alone: badged tells so many callers at a time why they are turned away, and
+    what an earlier test was told counts for two seconds."""
 
     def test_one_stranger_is_held_to_a_few_connections_and_others_are_not_touched(self):
         flood = self.hostile(STRANGER, "idle", 300)
@@ -279,6 +280,10 @@ class Many(Case):
         self.assertGreaterEqual(self.badged.status()["turned_away"], 236)
         flood.end()
         self.assertEqual(self.hostile(STRANGER, "idle", 10).said["held"], 10)
+
+
+class Many(Case):
+    """H8, H10: numbers."""
 
     def p99(self, agent, count=2000):
         """Of one listed caller's cached tokens, in microseconds."""
