@@ -18,13 +18,23 @@ MemorySigner::~MemorySigner() {
 void MemorySigner::sign(const MemoryKey& key, const Digest& digest, Sink<Signature> done) {
   auto lent = key.lend();
   if (!lent) return post_([done = std::move(done), error = lent.error()] { done(error); });
-  bool first = false;
+  bool group = false;
   {
     const std::lock_guard lock(mutex_);
-    first = waiting_.empty();
     waiting_.push_back({std::move(*lent), digest, std::move(done)});
+    group = waiting_.size() % kGroup == 0;
+    if (group) ready_ = true;
   }
-  if (first) wake_.notify_one();
+  if (group) wake_.notify_one();
+}
+
+void MemorySigner::wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_.empty() || ready_) return;
+    ready_ = true;
+  }
+  wake_.notify_one();
 }
 
 void MemorySigner::run() {
@@ -32,9 +42,10 @@ void MemorySigner::run() {
     auto batch = std::make_shared<std::vector<Job>>();
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+      wake_.wait(lock, [this] { return stopping_ || ready_; });
       if (waiting_.empty()) return;
       batch->swap(waiting_);
+      ready_ = false;
     }
     for (auto& job : *batch) {
       job.signature = job.key.sign(job.digest);

@@ -127,12 +127,17 @@ Log::~Log() {
 
 void Log::append(const Entry& entry, Durable durable) {
   bool full = false;
+  std::size_t waiting = 0;
   {
     const std::lock_guard lock(mutex_);
     full = pending_.size() >= limits::kMaxPending;
     if (!full) pending_.push_back({entry.members(), durable});
+    waiting = pending_.size();
   }
-  if (!full) return wake_.notify_one();
+  if (!full) {
+    if (waiting == 1 || waiting == limits::kGroup) wake_.notify_one();
+    return;
+  }
   post_([durable = std::move(durable)] {
     durable(fail(Errc::busy, "write the audit log: too many entries wait for the disk"));
   });
@@ -149,14 +154,19 @@ Result<void> Log::condition() const {
 }
 
 void Log::run() {
+  bool crowded = false;
   for (;;) {
     std::vector<Pending> batch;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
+      if (crowded)
+        wake_.wait_for(lock, limits::kGroupWait,
+                       [this] { return stopping_ || pending_.size() >= limits::kGroup; });
       if (pending_.empty()) return;
       batch.swap(pending_);
     }
+    crowded = batch.size() >= limits::kCrowd;
     write_batch(std::move(batch));
   }
 }

@@ -16,7 +16,10 @@ bool MemorySigning::crowded() {
   if (counting_) return true;
   counting_ = true;
   // Behind everything that is ready now.
-  boost::asio::post(io_, [this] { counting_ = false; });
+  boost::asio::post(io_, [this] {
+    counting_ = false;
+    signer_.wake();
+  });
   return false;
 }
 

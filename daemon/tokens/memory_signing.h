@@ -20,7 +20,8 @@ class MemorySigning {
   boost::asio::awaitable<Result<Signature>> sign(const keystore::MemoryKey& key, Digest digest);
 
  private:
-  // Whether another signature was asked for since the loop last came round.
+  // Whether another signature was asked for since the loop last came round. When it does, the
+  // signer is woken for all of them at once.
   bool crowded();
 
   boost::asio::io_context& io_;

@@ -3,6 +3,8 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -117,6 +119,35 @@ TEST_CASE("wipes a lent key when the last of its users is done, not before", "[m
   CHECK(verifies(public_key, digest_of(1), lent->sign(digest_of(1)).value()));
   lent.reset();
   CHECK(locked_memory_used() == before);
+}
+
+TEST_CASE("begins to sign when woken, or when a group waits", "[memory]") {
+  constexpr int kGroup = 8;
+  std::mutex mutex;
+  std::condition_variable changed;
+  int answered = 0;
+  MemorySigner signer([&](std::function<void()> work) {
+    const std::lock_guard lock(mutex);
+    work();
+    changed.notify_one();
+  });
+  const auto key = MemoryKey::generate().value();
+  const auto sign = [&](int count) {
+    for (int i = 0; i < count; ++i)
+      signer.sign(key, digest_of(i), [&](Result<Signature> made) { answered += made ? 1 : 0; });
+  };
+  const auto reaches = [&](int count) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return answered == count; });
+  };
+  sign(kGroup);
+  CHECK(reaches(kGroup));
+  sign(3);
+  signer.wake();
+  CHECK(reaches(kGroup + 3));
+  signer.wake();  // with nothing to sign
+  sign(kGroup);
+  CHECK(reaches(2 * kGroup + 3));
 }
 
 TEST_CASE("signs on a thread of its own while the owner signs, rests and destroys", "[memory]") {
