@@ -10,21 +10,18 @@ enforced in there: cgroup limits and IPAddressDeny.
 """
 
 import dataclasses
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
 import unittest
 
+import debian_root
+
 PACKAGES = ["systemd-sysv", "dbus", "python3-minimal", "libpython3-stdlib", "libssl3", "openssl",
             "libtss2-esys-3.0.2-0", "libtss2-mu0", "libtss2-rc0", "libtss2-tctildr0",
             "libtss2-tcti-device0", "libtss2-tcti-swtpm0", "libsqlite3-0", "libsystemd0", "curl",
             "libpam-systemd", "passwd"]
-SUITE = "bookworm"
-# deb822 or one-line files, as mmdebstrap takes them; absent ones are left out.
-SOURCES = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 ROOT = os.environ.get("BADGED_NSPAWN_ROOT", os.path.join(REPOSITORY, "build", "nspawn-root"))
 
@@ -68,39 +65,10 @@ def _text(path):
         return file.read()
 
 
-def _build(root):
-    sources = [path for path in SOURCES if os.path.exists(path)]
-    # A mirror that knows the suite is enough; sources for other suites and vendors are not used.
-    sources = [path for path in sources if SUITE in _text(path)][:1]
-    temporary = tempfile.mkdtemp(prefix="nspawn-", dir=os.path.dirname(root))
-    try:
-        # The host's /run/systemd must exist for the hooks of systemd's packages.
-        os.makedirs("/run/systemd", exist_ok=True)
-        subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root",
-                        "--include=" + ",".join(PACKAGES), SUITE, temporary, *sources],
-                       check=True, stdin=subprocess.DEVNULL)
-        shutil.rmtree(root, ignore_errors=True)
-        os.rename(temporary, root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def root():
     """The path of the built root; builds it when it is not there or its packages changed."""
-    _require(os.geteuid() == 0, "needs root")
     _require(shutil.which("systemd-nspawn"), "systemd-nspawn (systemd-container) is not installed")
-    _require(shutil.which("mmdebstrap"), "mmdebstrap is not installed")
-    os.makedirs(os.path.dirname(ROOT), exist_ok=True)
-    wanted = hashlib.sha256(" ".join([SUITE, *PACKAGES]).encode()).hexdigest()
-    stamp = ROOT + ".stamp"
-    with open(ROOT + ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.isdir(ROOT) and os.path.exists(stamp) and _text(stamp) == wanted:
-            return ROOT
-        _build(ROOT)
-        with open(stamp, "w") as file:
-            file.write(wanted)
-    return ROOT
+    return debian_root.built(ROOT, PACKAGES)
 
 
 def libraries(program):
