@@ -1,4 +1,5 @@
-"""The project's documents: their text, fenced blocks, links, words in backquotes."""
+"""The project's documents: their text, fenced blocks, links, words in backquotes; the sessions they show."""
+import doctest
 import pathlib
 import re
 
@@ -17,6 +18,10 @@ class Page:
         """(line number, content) of each block whose info string is `kind`."""
         return [(self.text.count("\n", 0, found.start()) + 1, found[2])
                 for found in FENCE.finditer(self.text) if found[1].strip() == kind]
+
+    def commands(self):
+        """Contents of all blocks of commands, whatever the tests do with them."""
+        return [found[2] for found in FENCE.finditer(self.text) if found[1].split()[:1] in (["sh"], ["console"])]
 
     def prose(self):
         return FENCE.sub("", self.text)
@@ -65,3 +70,9 @@ def steps(first_line, content):
         else:
             found[-1].expected += line + "\n"
     return found
+
+
+def matches(expected, got):
+    wanted = expected.replace("...", "").replace("…", "...")
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    return doctest.OutputChecker().check_output(wanted, got, flags)

@@ -2,8 +2,8 @@
 
 A block marked `console` is a session: `$ ` is the agent's prompt, `# ` root's, the lines below a command are its
 output (… stands for anything), `[exit N]` its exit code where that is not 0. A block marked `sh test` is pasted whole.
+Those marked `sh install PART` and `sh test PART` are test_empty_root.py's.
 """
-import doctest
 import os
 import pathlib
 import re
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import unittest
 
-from documents import ROOT, page, pages, steps
+from documents import ROOT, matches, page, pages, steps
 
 sys.path.insert(0, str(ROOT / "tests" / "scenarios"))
 import harness  # noqa: E402
@@ -25,12 +25,6 @@ TIME_LIMIT = 120
 def readme_record():
     """The record that README shows: the sessions of the other documents have it too."""
     return re.search(r"invoice-bot\.toml\" <<'EOF'\n(.*?)^EOF$", page("README.md").text, re.M | re.S)[1]
-
-
-def matches(expected, got):
-    wanted = expected.replace("...", "").replace("…", "...")
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    return doctest.OutputChecker().check_output(wanted, got, flags)
 
 
 class Sessions(unittest.TestCase):

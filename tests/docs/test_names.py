@@ -89,8 +89,7 @@ class ThreatModel(unittest.TestCase):
 class Commands(unittest.TestCase):
     def commands(self):
         for document in pages():
-            shell = [text for kind in ("sh", "sh test", "console") for _, text in document.blocks(kind)]
-            for text in [*document.code_words(), *shell]:
+            for text in [*document.code_words(), *document.commands()]:
                 for found in re.finditer(r"(?:^|[\s(|;`'\"])(badgectl|badge-verifier|badged)((?: [^\n|;&`)'\"]*)?)", text):
                     yield document.name, found[1], found[2].split()
 
