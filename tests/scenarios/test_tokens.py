@@ -1,4 +1,4 @@
-"""Tokens and proofs: what a process gets, and every way to ask for more than that (H7, H12)."""
+"""Tokens: what a process gets, and every way to ask for more than that (H12)."""
 import base64
 import hashlib
 import json
@@ -7,186 +7,16 @@ import pathlib
 import shutil
 import sys
 import tempfile
-import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import (AUDIENCE, ISSUER, Agent, Badged, as_uid, call, claims, part, record,  # noqa: E402
-                     verifier, wait_for)
-
-URL = AUDIENCE + "api/x"
-LOW, HIGH, BASE, LONG, BRIEF, TWO, TWIN, ABSENT = range(61001, 61009)
-
-TWO_TARGETS = record("two", match=f"uid = {TWO}", grant="""
-urls = ["https://ledger.example.org/api/"]
-[[grant]]
-audience = "https://mail.example.org/"
-scope = ["mail.send"]
-authorization_details_types = ["message", "folder"]
-""")
-
-RECORDS = {
-    "low": record("low", match=f"uid = {LOW}"),
-    "high": record("high", match=f"uid = {HIGH}", autonomy="high", access="admin",
-                   grant='max_lifetime = "1h"'),
-    "base": record("base", match=f"uid = {BASE}", access="public-read",
-                   grant='bearer = true\nmax_lifetime = "12h"'),
-    "long": record("long", match=f"uid = {LONG}", grant='max_lifetime = "12h"'),
-    "brief": record("brief", match=f"uid = {BRIEF}", grant='max_lifetime = "2s"'),
-    "two": TWO_TARGETS,
-    "twin": record("twin", match=f"uid = {TWIN}", grant='max_lifetime = "4s"'),
-}
-
-
-def setUpModule():
-    if os.geteuid() != 0:
-        raise unittest.SkipTest("needs root to start agents of other users")
+from harness import (AUDIENCE, ISSUER, Agent, Badged, as_uid, call, claims, part, record, verifier,  # noqa: E402
+                     wait_for)
+from tokens_case import ABSENT, BASE, HIGH, LONG, LOW, RECORDS, TWIN, TWO, URL, Case, setUpModule  # noqa: E402
 
 
 def verifier_of_the_log(badged):
     return badged.ctl("audit", "verify", str(badged.state_dir / "audit.jsonl")).returncode
-
-
-class Case(unittest.TestCase):
-    """One badged for all: each test starts processes, thus sessions, of its own."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.badged = Badged(records=RECORDS).__enter__()
-        cls.addClassCleanup(cls.badged.__exit__)
-
-    def agent(self, uid):
-        made = self.badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
-
-    def granted(self, agent, headers=None, **fields):
-        status, answer = agent.token(headers, **fields)
-        self.assertEqual(status, 200, answer)
-        return answer["access_token"]
-
-    def proved(self, agent, token, *arguments, **fields):
-        status, answer = agent.proof(token, *arguments, **fields)
-        self.assertEqual(status, 200, answer)
-        return answer["dpop"]
-
-    def refused(self, answer, status, error):
-        self.assertEqual((answer[0], answer[1].get("error")), (status, error), answer)
-        self.assertTrue(answer[1]["error_description"])
-        self.assertTrue(answer[1]["correlation_id"])
-        return answer[1]
-
-
-class Proofs(Case):
-    """H7: whose token, for where, until when."""
-
-    def test_the_good_pair_is_accepted_and_another_keys_proof_is_not(self):
-        agent, other = self.agent(LOW), self.agent(LOW)
-        token, theirs = self.granted(agent), self.granted(other)
-        request = ("--method", "GET", "--url", URL)
-        code, good = verifier(self.badged, token, *request, proof=self.proved(agent, token))
-        self.assertEqual(code, 0, good)
-        code, bad = verifier(self.badged, token, *request, proof=self.proved(other, theirs))
-        self.assertEqual(code, 1, bad)
-
-    def test_no_proof_for_a_token_of_another_process_of_the_same_uid(self):
-        thief, victim = self.agent(LOW), self.agent(LOW)
-        token = self.granted(victim)
-        self.refused(thief.proof(token), 401, "invalid_token")  # it has no session
-        self.granted(thief)
-        self.refused(thief.proof(token), 401, "invalid_token")  # nor with one of its own
-        self.proved(victim, token)
-
-    def test_no_proof_for_a_token_of_another_agent(self):
-        thief, victim = self.agent(LONG), self.agent(LOW)
-        self.granted(thief)
-        self.refused(thief.proof(self.granted(victim)), 401, "invalid_token")
-
-    def test_no_proof_for_a_url_outside_the_grant(self):
-        agent = self.agent(TWO)
-        token = self.granted(agent, audience=AUDIENCE)
-        self.proved(agent, token, url="https://ledger.example.org/api/invoices")
-        for url in ("https://mail.example.org/x", "https://ledger.example.org/",
-                    "https://ledger.example.org/apix", "https://ledger.example.org/other/api/",
-                    "http://ledger.example.org/api/x", "https://ledger.example.org:8443/api/x",
-                    "https://ledger.example.org.evil.example/api/x",
-                    "https://evil.example/https://ledger.example.org/api/",
-                    "https://ledger.example.org@evil.example/api/x",
-                    "https://ledger.example.org/api/../admin", "https://ledger.example.org/api%2Fx"):
-            with self.subTest(url=url):
-                status, answer = agent.proof(token, url=url)
-                self.assertEqual(status, 400, answer)
-                self.assertIn(answer["error"], ("invalid_target", "invalid_request"))
-
-    def test_a_token_of_one_audience_gets_no_proof_for_another_ones_url(self):
-        agent = self.agent(TWO)
-        ledger = self.granted(agent, audience=AUDIENCE)
-        mail = self.granted(agent, audience="https://mail.example.org/")
-        self.proved(agent, mail, url="https://mail.example.org/send")
-        self.refused(agent.proof(ledger, url="https://mail.example.org/send"), 400, "invalid_target")
-        self.refused(agent.proof(mail, url=URL), 400, "invalid_target")
-
-    def test_no_proof_after_the_token_has_expired(self):
-        agent = self.agent(BRIEF)
-        token = self.granted(agent)
-        self.proved(agent, token)
-        answer = wait_for(lambda: (a := agent.proof(token))[0] != 200 and a, "the token to expire")
-        self.refused(answer, 401, "invalid_token")
-        self.assertEqual(claims(token)["exp"] - claims(token)["iat"], 2)
-
-    def test_no_proof_after_the_process_of_the_token_has_exited(self):
-        first, heir = self.agent(LOW), self.agent(LOW)
-        token = self.granted(first)
-        self.granted(heir)
-        first.end()
-        self.refused(heir.proof(token), 401, "invalid_token")
-        self.refused(self.agent(LOW).proof(token), 401, "invalid_token")
-
-    def test_no_proof_for_what_is_not_our_token(self):
-        agent = self.agent(LOW)
-        token = self.granted(agent)
-        header, payload, signature = token.split(".")
-        none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"at+jwt"}').rstrip(b"=").decode()
-        for name, bad in {"nonsense": "x", "no signature": f"{header}.{payload}.",
-                          "alg none": f"{none}.{payload}.{signature}",
-                          "other bytes": f"{header}.{payload}.{'A' * len(signature)}",
-                          "cut": token[:-1], "longer": token + "A", "four parts": token + ".x",
-                          "16 kB": "a." * 8000}.items():
-            with self.subTest(name):
-                self.refused(agent.proof(bad), 401, "invalid_token")
-
-    def test_a_proof_says_what_rfc_9449_wants_and_nothing_private(self):
-        agent = self.agent(LOW)
-        token = self.granted(agent)
-        proof = self.proved(agent, token, "POST", "HTTPS://Ledger.example.org:443/api/x?y=1",
-                            nonce="n-1")
-        header, body = part(proof, 0), claims(proof)
-        self.assertEqual((header["typ"], header["alg"], set(header["jwk"])),
-                         ("dpop+jwt", "ES256", {"kty", "crv", "x", "y"}))
-        self.assertEqual(body["htm"], "POST")
-        self.assertEqual(body["htu"], URL)
-        self.assertEqual(body["nonce"], "n-1")
-        digest = hashlib.sha256(token.encode()).digest()
-        self.assertEqual(body["ath"], base64.urlsafe_b64encode(digest).rstrip(b"=").decode())
-        canonical = json.dumps(header["jwk"], sort_keys=True, separators=(",", ":")).encode()
-        thumbprint = base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=")
-        self.assertEqual(claims(token)["cnf"], {"jkt": thumbprint.decode()})
-
-    def test_iat_is_now_and_jti_new_each_time(self):
-        agent = self.agent(LOW)
-        token = self.granted(agent)
-        made = [claims(self.proved(agent, token)) for _ in range(20)]
-        self.assertEqual(len({m["jti"] for m in made}), 20)
-        self.refused(agent.call("POST", "/v1/proof", {"method": "GET", "url": URL,
-                                                      "access_token": token, "iat": "1"}),
-                     400, "invalid_request")
-
-    def test_a_method_must_be_one(self):
-        agent = self.agent(LOW)
-        token = self.granted(agent)
-        for method in ("G ET", "GET\t", "a" * 33, "GET/1"):
-            with self.subTest(method=method):
-                self.refused(agent.proof(token, method), 400, "invalid_request")
 
 
 class Asking(Case):
@@ -486,68 +316,6 @@ class Claims(Case):
                                    separators=(",", ":")).encode()
             thumbprint = base64.urlsafe_b64encode(hashlib.sha256(canonical).digest())
             self.assertEqual(key["kid"], thumbprint.rstrip(b"=").decode())
-
-
-class Published(Case):
-    def test_metadata_is_rfc_8414_and_promises_only_what_is_served(self):
-        status, headers, meta = call(self.badged.agent_socket, "GET",
-                                     "/.well-known/oauth-authorization-server")
-        self.assertEqual((status, meta["issuer"]), (200, ISSUER))
-        self.assertEqual(meta["grant_types_supported"],
-                         ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"])
-        self.assertEqual(meta["dpop_signing_alg_values_supported"], ["ES256"])
-        for name, path in (("introspection_endpoint", "introspect"),
-                           ("revocation_endpoint", "revoke")):
-            self.assertEqual(meta[name], f"{ISSUER}/v1/{path}")
-            self.assertEqual(meta[name + "_auth_methods_supported"], ["none"])
-        self.assertIn("max-age", headers["Cache-Control"])
-
-    def test_the_files_are_the_sockets_answers_and_public(self):
-        publish = self.badged.state_dir / "publish"
-        for name, target in (("jwks.json", "/v1/jwks"),
-                             ("oauth-authorization-server", "/.well-known/oauth-authorization-server")):
-            with self.subTest(name):
-                self.assertEqual(json.loads((publish / name).read_text()), self.badged.get(target))
-                self.assertEqual((publish / name).stat().st_mode & 0o777, 0o644)
-        self.assertEqual(sorted(p.name for p in publish.iterdir()),
-                         ["jwks.json", "oauth-authorization-server", "status.jwt"])
-
-    def test_a_reader_never_sees_part_of_a_file_and_restarts_replace_it(self):
-        with Badged(store="software", records={"low": RECORDS["low"]}) as badged:
-            file = badged.state_dir / "publish" / "jwks.json"
-            kept = open(file)
-            inode, seen, over = os.stat(file).st_ino, [], threading.Event()
-
-            def read():
-                while not over.is_set():
-                    seen.append(json.loads(file.read_text())["keys"][0]["kid"])
-
-            reader = threading.Thread(target=read)
-            reader.start()
-            for _ in range(3):
-                badged.stop()
-                badged.start()
-            over.set()
-            reader.join()
-            self.assertEqual(len(set(seen)), 1)  # the issuing key survives a restart
-            self.assertNotEqual(os.stat(file).st_ino, inode)
-            self.assertTrue(json.loads(kept.read())["keys"])
-            kept.close()
-
-    def test_a_token_from_before_a_restart_verifies_and_gets_no_proof(self):
-        with Badged(records={"low": RECORDS["low"], "high": RECORDS["high"]}) as badged:
-            for uid in (LOW, HIGH):
-                with badged.agent(uid) as agent:
-                    token = agent.token()[1]["access_token"]
-                    badged.stop()
-                    badged.start()
-                    agent.tell(do="reconnect")
-                    self.assertEqual(verifier(badged, token)[0], 0)
-                    self.refused(agent.proof(token), 401, "invalid_token")
-                    status, answer = agent.token()
-                    self.assertEqual(status, 200, answer)
-                    self.refused(agent.proof(token), 401, "invalid_token")
-                    self.assertEqual(verifier(badged, answer["access_token"])[0], 0)
 
 
 if __name__ == "__main__":
