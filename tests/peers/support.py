@@ -153,6 +153,10 @@ class ProbeTest(unittest.TestCase):
         self.addCleanup(agent.close)
         return agent
 
+    def assert_finding(self, answer, reason):
+        self.assertEqual(answer.get("refused"), reason, answer)
+        self.assertTrue(answer["finding"])
+
     def copy_of_python(self, name="agent-python"):
         """A file of our own to run: like the host's Python, at another inode."""
         path = os.path.join(self.folder, name)
