@@ -1,6 +1,7 @@
 #include "daemon/ctl/doctor.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -94,7 +95,14 @@ Check bad(std::string name, std::string detail, std::string hint) {
   return {std::move(name), Check::Verdict::bad, std::move(detail), std::move(hint)};
 }
 
+Check hidden(std::string name, const std::string& path) {
+  return warn(std::move(name), path + " is not for this user to see",
+              "run badgectl doctor as root for a full answer");
+}
+
 Checks check_config(const Options& options, std::optional<config::Config>& config) {
+  if (::access(options.config.c_str(), R_OK) != 0 && errno == EACCES)
+    return {hidden("config", options.config)};
   config::LoadedConfig loaded = config::load_config(options.config);
   Checks checks;
   for (const auto& problem : loaded.problems) {
@@ -110,11 +118,10 @@ Checks check_config(const Options& options, std::optional<config::Config>& confi
 }
 
 Check check_records(const config::Config& config) {
-  struct stat info {};
-  if (::stat(config.agents_dir.c_str(), &info) != 0)
-    return warn(
-        "records", config.agents_dir + ": " + std::strerror(errno),
-        errno == EACCES ? "run badgectl doctor as root" : "badged makes it at its first start");
+  if (::access(config.agents_dir.c_str(), R_OK | X_OK) != 0)
+    return errno == EACCES ? hidden("records", config.agents_dir)
+                           : warn("records", config.agents_dir + ": " + std::strerror(errno),
+                                  "badged makes it at its first start");
   auto accounts = agents::host_accounts();
   agents::LoadReport report = agents::load_directory(config.agents_dir, config.tiers, *accounts);
   std::string detail = std::to_string(report.good->records().size()) + " usable records in " +
@@ -132,8 +139,7 @@ Check check_socket(const std::string& name, const std::string& path, unsigned al
   }, directory{};
   std::string above = directory_of(path);
   if (::lstat(path.c_str(), &info) != 0) {
-    if (errno == EACCES)
-      return warn(name, path + " is not for this user to see", "run badgectl doctor as root");
+    if (errno == EACCES) return hidden(name, path);
     return bad(name, path + ": " + std::strerror(errno),
                "start badged: systemctl start badged.socket");
   }

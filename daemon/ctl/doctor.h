@@ -24,6 +24,8 @@ using Checks = std::vector<Check>;
 Check good(std::string name, std::string detail);
 Check warn(std::string name, std::string detail, std::string hint);
 Check bad(std::string name, std::string detail, std::string hint);
+// What `path` is kept from this user is no fault: an agent may run doctor, too.
+Check hidden(std::string name, const std::string& path);
 
 // The host (doctor_host.cpp).
 Check check_tpm(const config::Keystore& keystore);

@@ -47,6 +47,7 @@ Check check_device(const std::string& path) {
 
 Check check_simulator(const std::string& path) {
   struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 && errno == EACCES) return hidden("tpm", path);
   if (::stat(path.c_str(), &info) != 0)
     return bad("tpm", "the simulator's socket " + path + ": " + std::strerror(errno),
                "start swtpm");
@@ -113,11 +114,13 @@ Check check_clock(const std::string& state_dir) {
 
 Check check_disk(const std::string& state_dir) {
   struct statvfs info {};
-  if (::statvfs(state_dir.c_str(), &info) != 0)
+  if (::statvfs(state_dir.c_str(), &info) != 0) {
+    if (errno == EACCES) return hidden("disk", state_dir);
     return errno == ENOENT
                ? warn("disk", state_dir + " does not exist yet",
                       "badged makes it at its first start")
                : bad("disk", state_dir + ": " + std::strerror(errno), "look at its permissions");
+  }
   if ((info.f_flag & ST_RDONLY) != 0)
     return bad("disk", state_dir + " is on a read-only file system",
                "remount it: nothing is issued without audit");

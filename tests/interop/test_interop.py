@@ -323,6 +323,22 @@ class Administration(unittest.TestCase):
         self.assertEqual((checks["daemon"], checks["agent-socket"], checks["admin-socket"], checks["records"]),
                          ("ok",) * 4)
 
+    def test_doctor_finds_no_fault_in_what_an_agent_may_not_see(self):
+        for hidden, mode, name in ((self.badged.config_file, 0o600, "config"),
+                                   (self.badged.agents_dir, 0o700, "records"),
+                                   (self.badged.state_dir.parent, 0o700, "config")):
+            with self.subTest(str(hidden)):
+                before = hidden.stat().st_mode
+                hidden.chmod(mode)
+                self.addCleanup(hidden.chmod, before)
+                result = self.badged.ctl("--json", "doctor", "--config", str(self.badged.config_file), uid=UID)
+                checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+                self.assertEqual(checks[name]["verdict"], "warn", result.stdout)
+                self.assertIn("as root", checks[name]["hint"])
+                if hidden != self.badged.state_dir.parent:  # the socket is below it
+                    self.assertEqual(result.returncode, 0, result.stdout)
+                hidden.chmod(before)
+
     def test_admin_verbs_are_not_for_agents(self):
         self.assertEqual(self.badged.ctl("status", uid=UID).returncode, 4)
         through_agent_socket = subprocess.run(
