@@ -1,6 +1,7 @@
 // Every bound that this layer puts on what strangers send, each with its reason.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -94,6 +95,10 @@ constexpr std::size_t kEventLogBytes = 512 * 1024;
 constexpr std::size_t kImaLogBytes = 2 * 1024 * 1024;
 // An EK certificate has 1 to 1.5 kB; PEM makes a chain of four 8 kB.
 constexpr std::size_t kEkChainBytes = 16 * 1024;
+// A replay or state file is locked while one verifier reads, judges and replaces it: milliseconds,
+// and a second or two where the disk is slow. Who holds it for longer hangs, and whoever asks a
+// verifier waits.
+constexpr std::chrono::milliseconds kLockPatience{5000};
 // What is remembered of a TPM: 400 bytes.
 constexpr std::size_t kStateBytes = 4096;
 // All records in base64url twice (16/9), claims and the small structures.

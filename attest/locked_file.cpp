@@ -6,8 +6,14 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <thread>
 
 namespace badged::attest {
+
+using Clock = std::chrono::steady_clock;
+
+// How soon a lock is asked for again: a verification takes longer.
+constexpr std::chrono::milliseconds kAskAgain{2};
 
 static Error last_error() {
   return fail(Errc::unavailable, std::strerror(errno));
@@ -17,8 +23,21 @@ LockedFile::~LockedFile() {
   if (fd_ >= 0) close(fd_);
 }
 
+// flock itself waits without end or not at all.
+static Result<void> lock(int fd, Clock::time_point until) {
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return last_error();
+    if (Clock::now() >= until)
+      return fail(Errc::busy, "another process keeps it locked",
+                  "try again later; `lslocks` names the process");
+    std::this_thread::sleep_for(kAskAgain);  // check: allowed
+  }
+  return ok();
+}
+
 // Again when the file was replaced while we waited for the lock.
-Result<LockedFile> LockedFile::open(const std::string& path) {
+Result<LockedFile> LockedFile::open(const std::string& path, std::chrono::milliseconds patience) {
+  const auto until = Clock::now() + patience;
   for (;;) {
     LockedFile file(
         ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
@@ -28,8 +47,7 @@ Result<LockedFile> LockedFile::open(const std::string& path) {
     if (fstat(file.fd_, &ours) != 0) return last_error();
     if (!S_ISREG(ours.st_mode) || ours.st_uid != geteuid() || (ours.st_mode & 022) != 0)
       return fail(Errc::unavailable, "not a regular file of ours that nobody else may write");
-    while (flock(file.fd_, LOCK_EX) != 0)
-      if (errno != EINTR) return last_error();
+    if (auto locked = lock(file.fd_, until); !locked) return locked.error();
     if (lstat(path.c_str(), &named) == 0 && named.st_dev == ours.st_dev &&
         named.st_ino == ours.st_ino)
       return file;

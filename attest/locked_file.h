@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "attest/limits.h"
 #include "keystore/result.h"
 
 namespace badged::attest {
@@ -13,8 +14,10 @@ namespace badged::attest {
 // waited then opens the new one. Move-only.
 class LockedFile {
  public:
-  // Refused: links, other people's files, files that others may write. Waits for the lock.
-  static Result<LockedFile> open(const std::string& path);
+  // Refused: links, other people's files, files that others may write. Waits for the lock, at most
+  // `patience`, then Errc::busy.
+  static Result<LockedFile> open(const std::string& path,
+                                 std::chrono::milliseconds patience = kLockPatience);
   LockedFile(LockedFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   LockedFile& operator=(LockedFile&&) = delete;
   ~LockedFile();

@@ -58,6 +58,8 @@ const char* to_string(Reason reason) {
       return "replay_broken";
     case Reason::revoked:
       return "revoked";
+    case Reason::busy:
+      return "busy";
     case Reason::no_status:
       return "no_status";
     case Reason::not_attested:
@@ -84,6 +86,8 @@ static Errc code_of(Reason reason) {
     case Reason::replay_broken:
     case Reason::state_broken:
       return Errc::unavailable;
+    case Reason::busy:
+      return Errc::busy;
     default:
       return Errc::refused;
   }

@@ -36,6 +36,7 @@ enum class Reason {
   replay_full,     // the replay cache is full of proofs that are still valid: refused
   replay_broken,   // the replay cache's file cannot be used
   revoked,         // the status list says that the token is not valid any more
+  busy,            // another process has had the file locked for too long: try again
   no_status,       // the status list given says nothing about this token
   not_attested,    // a TPM statement that does not say what it should
   selection,       // the quote covers other PCRs or banks than asked, or none

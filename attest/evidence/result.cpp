@@ -39,6 +39,7 @@ json::object vector_of(const Appraisal& appraisal) {
     case Reason::malformed:
     case Reason::too_large:
     case Reason::state_broken:
+    case Reason::busy:
       return vector;
     case Reason::selection:
     case Reason::pcr_values:

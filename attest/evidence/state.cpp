@@ -110,7 +110,11 @@ Checked<void> compare_state(const TpmState& seen, const TpmState& now, bool cloc
 
 Checked<StateFile> StateFile::open(std::string path) {
   auto locked = LockedFile::open(path);
-  if (!locked) return broken(path, locked.error().what);
+  if (!locked) {
+    auto unusable = broken(path, locked.error().what);
+    if (locked.error().code != Errc::busy) return unusable;
+    return reject(Reason::busy, std::move(unusable.what), locked.error().hint);
+  }
   StateFile file(std::move(path), std::move(*locked));
   auto text = file.file_.read(kStateBytes);
   if (!text) return broken(file.path_, text.error().what);

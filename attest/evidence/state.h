@@ -35,7 +35,8 @@ Checked<void> compare_state(const TpmState& seen, const TpmState& now, bool cloc
 // Whoever judges again opens it again. Move-only.
 class StateFile {
  public:
-  // Errors are Reason::state_broken: not ours, damaged, or written by a newer badged.
+  // Errors are Reason::state_broken: not ours, damaged, or written by a newer badged; and
+  // Reason::busy, where another process has had it locked for kLockPatience.
   static Checked<StateFile> open(std::string path);
   const std::optional<TpmState>& seen() const { return seen_; }
   // Durable when it returns; a crash leaves the old content or the new. Consumes: once more, also

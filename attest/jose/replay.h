@@ -24,7 +24,7 @@ class ReplayGuard {
  public:
   virtual ~ReplayGuard() = default;
   // Refused: seen before (replayed), or no room for it (replay_full), or no durable memory
-  // (replay_broken). Accepted means: remembered.
+  // (replay_broken), or another process keeps that to itself (busy). Accepted means: remembered.
   virtual Checked<void> remember(const SeenProof& proof, std::int64_t now) = 0;
 };
 

@@ -24,7 +24,7 @@ constexpr const char* kExamples =
     "evidence\n"
     "The challenge is base64url of 16 to 64 random bytes of yours, used once.\n"
     "Exit codes: 0 good, 1 refused, 2 wrong usage, 3 malformed or unreadable input,\n"
-    "  4 the state file cannot be used.";
+    "  4 the state file cannot be used, 5 another process has had it locked for 5 s.";
 
 json::object claims_json(const VerifiedEvidence& evidence) {
   const VerifiedClaims& claims = evidence.claims();

@@ -18,6 +18,7 @@ Exit exit_of(Reason reason) {
     case Reason::state_broken:
       return kUnusable;
     case Reason::replay_full:
+    case Reason::busy:
       return kBusy;
     default:
       return kNo;

@@ -26,7 +26,8 @@ constexpr const char* kExamples =
     "      --audience https://ledger.example.org/ --proof-file proof.txt --method GET \\\n"
     "      --url https://ledger.example.org/api/invoices --replay seen.txt --json - < token.txt\n"
     "Exit codes: 0 good, 1 refused, 2 wrong usage, 3 malformed or unreadable input,\n"
-    "  4 the replay file cannot be used, 5 the replay file is full of live proofs.\n"
+    "  4 the replay file cannot be used, 5 it is full of live proofs, or another process has\n"
+    "  had it locked for 5 s.\n"
     "Revocation is checked with --status-list alone; --json says in not_checked what was not.";
 
 // What the option parser cannot say. nullopt: all well.

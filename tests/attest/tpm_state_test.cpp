@@ -128,6 +128,15 @@ TEST_CASE("a state that cannot be stored is one failed check, and no verdict on 
   }
 }
 
+TEST_CASE(
+    "a state file that another process keeps locked is busy: no verdict, and no endless wait") {
+  const TemporaryState state;
+  const auto held = LockedFile::open(state.path).value();
+  const auto busy = LockedFile::open(state.path, std::chrono::milliseconds(0));
+  REQUIRE_FALSE(busy);
+  CHECK(busy.error().code == Errc::busy);
+}
+
 TEST_CASE("refused evidence leaves no trace in the state") {
   const TemporaryState state;
   EvidenceMaker maker;

@@ -1,5 +1,6 @@
 """badge-verifier check, with evidence that swtpm and tpm2-tools make. Arguments: the program, the example program."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -36,6 +37,7 @@ class Check(unittest.TestCase):
             [PROGRAM, "check", "--ak", self.ak(ak), "--challenge", b64(challenge), "--audience", audience, *options, "-"]
             + ([] if plain else ["--json"]),
             input=evidence + "\n", capture_output=True, text=True, check=False,
+            timeout=60,  # nothing waits for longer
         )  # fmt: skip
         if plain:
             return done.returncode, done.stdout
@@ -113,6 +115,18 @@ class Check(unittest.TestCase):
         code, answer = self.check(first, "--state", state)
         self.assertEqual((code, answer["reason"]), (1, "went_back"))
         self.assertEqual(self.check(first, "--state", "/nonexistent/state")[0], 4)
+
+    def test_a_state_file_that_another_process_keeps_locked_is_busy(self):
+        state = os.path.join(self.directory, "state")
+        with open(state, "w", encoding="ascii") as held:
+            os.chmod(state, 0o600)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            code, answer = self.check(self.good, "--state", state)
+        self.assertEqual((code, answer["reason"]), (5, "busy"))
+        self.assertIn(state, answer["error_description"])
+        self.assertIn("lslocks", answer["hint"])
+        self.assertNotIn("ear_status", answer)
+        self.assertEqual(self.check(self.good, "--state", state)[0], 0)
 
     def test_a_state_file_may_be_named_without_a_folder(self):
         before = os.getcwd()

@@ -1,5 +1,6 @@
 """badge-verifier token, as people and scripts call it. Argument: the program."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -61,7 +62,8 @@ class Case(unittest.TestCase):
 
     def call(self, *arguments, stdin="", cwd=None):
         return subprocess.run(
-            [PROGRAM, *arguments], input=stdin, capture_output=True, text=True, check=False, cwd=cwd
+            [PROGRAM, *arguments], input=stdin, capture_output=True, text=True, check=False, cwd=cwd,
+            timeout=60,  # nothing waits for longer
         )
 
     def check(self, token, *options, now=NOW, **kwargs):
@@ -257,6 +259,16 @@ class Verdicts(Case):
         token = self.token()
         done = self.check_pair(token, self.proof(token), "--replay", "/nonexistent/x", "--json")
         self.assert_refused(done, 4, "replay_broken")
+
+    def test_a_replay_file_that_another_process_keeps_locked_is_5(self):
+        token = self.token()
+        seen = self.write("seen", "")
+        with open(seen, "w", encoding="ascii") as held:
+            os.chmod(seen, 0o600)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            done = self.check_pair(token, self.proof(token), "--replay", seen, "--json")
+        self.assert_refused(done, 5, "busy")
+        self.assertIn(seen, json.loads(done.stdout)["error_description"])
 
 
 class Input(Case):
