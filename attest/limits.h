@@ -101,6 +101,9 @@ constexpr std::size_t kEkChainBytes = 16 * 1024;
 constexpr std::chrono::milliseconds kLockPatience{5000};
 // What is remembered of a TPM: 400 bytes.
 constexpr std::size_t kStateBytes = 4096;
+// The writer of a pipe that badge-verifier reads may have to ask a TPM, or somebody for a password,
+// before it begins. Whoever started both wants an answer within a minute.
+constexpr std::chrono::milliseconds kPipePatience{60'000};
 // All records in base64url twice (16/9), claims and the small structures.
 constexpr std::size_t kEvidenceBytes = 5 * 1024 * 1024;
 // Three members for each of 14 records, the claims, and room for records that we do not know.

@@ -96,7 +96,7 @@ Outcome decide(const CheckOptions& options, const EvidenceExpectation& expect) {
 
 CLI::App* add_check_verb(CLI::App& app, CheckOptions& options) {
   auto* verb = app.add_subcommand("check", "Check a host's or an agent's evidence");
-  verb->footer(kExamples);
+  verb->footer(std::string(kExamples) + kInputHelp);
   verb->add_option("--ak", options.ak, "The host's attestation key: PEM, or TPMT_PUBLIC")
       ->required();
   verb->add_option("--challenge", options.challenge, "What was asked, in base64url")->required();

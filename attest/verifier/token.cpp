@@ -175,7 +175,7 @@ Outcome decide(const TokenOptions& options, const Jwks& keys, std::string_view t
 
 CLI::App* add_token_verb(CLI::App& app, TokenOptions& options) {
   auto* verb = app.add_subcommand("token", "Check an access token and the DPoP proof sent with it");
-  verb->footer(kExamples);
+  verb->footer(std::string(kExamples) + kInputHelp);
   verb->add_option("--jwks", options.jwks, "The issuer's key set, a file")->required();
   verb->add_option("--issuer", options.issuer, "Its https URL, compared with iss")->required();
   verb->add_option("--audience", options.audience, "Compared with aud")->required();

@@ -112,6 +112,23 @@ class Verdicts(unittest.TestCase):
                 self.assertEqual(quote(*given, stdin=content.read())[0], 0, path)
         self.assertEqual(good("--pcrs", "-", stdin=json.dumps({"sha256": {n: "0" * 64 for n in "017"}}).encode())[0], 0)
 
+    def test_reads_a_shells_substitutions_and_a_fifo(self):
+        ak, attest, signature = (vector(name) for name in ("ak.public", "quote.attest", "quote.signature"))
+        done = subprocess.run(
+            ["bash", "-c", '"$0" quote --ak <(cat "$1") --attest <(cat "$2") --signature "$3"',
+             PROGRAM, ak, attest, signature], capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stderr)
+        fifo = os.path.join(self.directory, "fifo")
+        os.mkfifo(fifo)
+        with subprocess.Popen(["cp", attest, fifo]):
+            self.assertEqual(quote(ak, fifo, signature)[0], 0)
+
+    def test_reads_no_device(self):
+        code, answer, _ = quote(vector("ak.public"), "/dev/zero", vector("quote.signature"))
+        self.assertEqual((code, answer["error"]), (3, "invalid_input"))
+        self.assertIn("/dev/zero", answer["error_description"])
+
     def test_prints_for_people_without_json(self):
         done = subprocess.run(
             [PROGRAM, "quote", "--ak", vector("ak.public"), "--attest", vector("quote.attest"),
