@@ -65,6 +65,9 @@ constexpr std::size_t kReplayEntries = 65536;
 // another issuer may take 8 bits. Compressed and twice in base64url, the worst of it is 1.9 MB.
 constexpr std::size_t kStatusListBytes = 1024 * 1024;
 constexpr std::size_t kStatusJwsBytes = 2 * 1024 * 1024;
+// How old a list may be that has neither exp nor ttl: badged's expire after an hour. Whoever is
+// revoked meanwhile and can keep a newer list away has that long.
+constexpr std::int64_t kStatusListMaxAge = 3600;
 
 // TPM structures (TPM 2.0 Part 2). An ECC public area has 90 bytes, an RSA-4096 one 560.
 constexpr std::size_t kTpmStructureBytes = 4096;

@@ -31,31 +31,47 @@ Checked<std::int64_t> time_claim(const json::object& claims, std::string_view na
   return *value;
 }
 
+Checked<std::optional<std::int64_t>> optional_time(const json::object& claims,
+                                                   std::string_view name) {
+  if (!claims.contains(name)) return std::optional<std::int64_t>();
+  const auto value = time_claim(claims, name);
+  if (!value) return value.error();
+  return std::optional(*value);
+}
+
 struct Times {
   std::int64_t issued_at = 0;
-  std::optional<std::int64_t> ttl;
+  std::optional<std::int64_t> not_before, expires_at, ttl;
 };
 
-// 5.1: iat is required, exp and ttl are not; an expired list says nothing.
-Checked<Times> check_times(const json::object& claims, std::int64_t now) {
+// 5.1: iat is required, exp and ttl are not; nbf is RFC 7519's.
+Checked<Times> read_times(const json::object& claims) {
   const auto issued = time_claim(claims, "iat");
   if (!issued) return issued.error();
-  if (*issued > now + kFutureLeeway)
-    return reject(Reason::not_yet_valid, about("it was issued in the future"),
-                  "compare the clocks of issuer and verifier");
-  if (claims.contains("exp")) {
-    const auto expires = time_claim(claims, "exp");
-    if (!expires) return expires.error();
-    if (*expires <= now)
-      return reject(Reason::expired, about("it has expired"), "fetch the list again");
-  }
-  Times times{*issued, std::nullopt};
-  if (!claims.contains("ttl")) return times;
-  const auto ttl = time_claim(claims, "ttl");
-  if (!ttl) return ttl.error();
+  const auto not_before = optional_time(claims, "nbf"), expires = optional_time(claims, "exp"),
+             ttl = optional_time(claims, "ttl");
+  for (const auto* read : {&not_before, &expires, &ttl})
+    if (!*read) return read->error();
   if (*ttl == 0) return bad("`ttl` must be positive");
-  times.ttl = *ttl;
-  return times;
+  return Times{*issued, *not_before, *expires, *ttl};
+}
+
+// A list that is not of now says nothing: not before its time; after exp; and where it has none, as
+// old as none should be used.
+Checked<void> check_times(const Times& times, std::int64_t now) {
+  if (std::max(times.issued_at, times.not_before.value_or(0)) > now + kFutureLeeway)
+    return reject(Reason::not_yet_valid, about("it is from the future (iat, nbf)"),
+                  "compare the clocks of issuer and verifier");
+  const auto too_old = [](std::string_view why) {
+    return reject(Reason::expired, about(why), "fetch the list again");
+  };
+  if (times.expires_at)
+    return *times.expires_at > now ? Checked<void>() : too_old("it has expired");
+  const std::int64_t age = now - times.issued_at;
+  if (times.ttl && age > *times.ttl) return too_old("it has no exp and is older than its ttl");
+  if (!times.ttl && age > kStatusListMaxAge)
+    return too_old("it has neither exp nor ttl and is older than an hour");
+  return {};
 }
 
 struct Statuses {
@@ -119,8 +135,9 @@ Checked<StatusList> StatusList::verify(std::string_view compact, const Jwks& key
     return reject(Reason::issuer, about("it is from another issuer"));
   const auto subject = string_member(claims, "sub", kWhere);
   if (!subject) return bad(subject.error().what);
-  const auto times = check_times(claims, now);
+  const auto times = read_times(claims);
   if (!times) return times.error();
+  if (auto timely = check_times(*times, now); !timely) return timely.error();
   auto statuses = read_list(claims);
   if (!statuses) return statuses.error();
   StatusList list;

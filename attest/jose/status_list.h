@@ -33,6 +33,8 @@ Checked<std::optional<StatusReference>> status_reference(const boost::json::obje
 class StatusList {
  public:
   // `compact` must be signed by a key of `keys`; `issuer` is compared where the list names one.
+  // Reason::not_yet_valid for an iat or nbf in the future (kFutureLeeway); Reason::expired past
+  // exp, or, without exp, past iat and ttl, or, without either, past kStatusListMaxAge.
   static Checked<StatusList> verify(std::string_view compact, const Jwks& keys,
                                     std::string_view issuer, std::int64_t now);
 

@@ -46,7 +46,9 @@ async function refuseRevoked(claims) {
   const { idx, uri } = claims.status?.status_list ?? {}
   if (!Number.isSafeInteger(idx) || idx < 0 || typeof uri !== 'string') throw new Refused('invalid_token', 'without a status')
   const list = await verifyByIssuer(readFileSync(statusListFile, 'utf8').trim(), {
-    subject: uri, typ: 'statuslist+jwt', requiredClaims: ['iat', 'status_list'] })
+    subject: uri, typ: 'statuslist+jwt', requiredClaims: ['iat', 'exp', 'status_list'] })
+  const now = Date.now() / 1000
+  if (!(list.iat <= now + SKEW_SECONDS)) throw new Refused('invalid_token', 'a status list from the future')
   const { bits, lst } = list.status_list
   if (bits !== 1) throw new Refused('invalid_token', 'a status list of another kind')
   const statuses = inflateSync(Buffer.from(lst, 'base64url'), { maxOutputLength: MAX_STATUS_BYTES })

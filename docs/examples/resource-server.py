@@ -89,8 +89,11 @@ class Verifier:
         place = claims["status"]["status_list"]
         with open(self.status_list_file) as file:
             signed = read_jwt(file.read().strip(), "statuslist+jwt", self.issuer_key, MAX_LIST_BYTES)
-        if signed.get("sub") != place["uri"] or not is_time(signed.get("exp")) or signed["exp"] <= time.time():
+        now = time.time()
+        if signed.get("sub") != place["uri"] or not is_time(signed.get("exp")) or signed["exp"] <= now:
             raise ValueError("another status list, or an expired one")
+        if not all(is_time(at) and at <= now + SKEW_SECONDS for at in (signed.get("iat"), signed.get("nbf", 0))):
+            raise ValueError("a status list without iat, or from the future")
         packed = signed["status_list"]["lst"]
         inflate = zlib.decompressobj()
         statuses = inflate.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), MAX_STATUS_BYTES)

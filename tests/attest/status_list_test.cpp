@@ -100,8 +100,25 @@ TEST_CASE("H16: an expired list, and one from the future, say nothing") {
   ListMaker maker;
   CHECK(maker.refusal(kNow + 3600) == Reason::expired);
   CHECK(maker.refusal(kNow - kFutureLeeway - 1) == Reason::not_yet_valid);
+  maker.list["nbf"] = kNow + kFutureLeeway;
+  CHECK(maker.verify());
+  maker.list["nbf"] = kNow + kFutureLeeway + 1;
+  CHECK(maker.refusal() == Reason::not_yet_valid);
+  maker.list["nbf"] = "now";
+  CHECK(maker.refusal() == Reason::bad_claim);
+}
+
+TEST_CASE("H16: a list that does not expire grows old: by its ttl, else by our bound") {
+  ListMaker maker;
+  CHECK(maker.verify(kNow + 3599));  // exp decides, where there is one
   maker.list.erase("exp");
+  CHECK(maker.verify(kNow + 300));
+  CHECK(maker.refusal(kNow + 301) == Reason::expired);
+  maker.list["ttl"] = 100'000;
   CHECK(maker.verify(kNow + 100'000));
+  maker.list.erase("ttl");
+  CHECK(maker.verify(kNow + kStatusListMaxAge));
+  CHECK(maker.refusal(kNow + kStatusListMaxAge + 1) == Reason::expired);
 }
 
 TEST_CASE("H16: a list that is too long after inflation is refused without taking the memory") {

@@ -139,6 +139,7 @@ class StatusLists(unittest.TestCase):
         body = {"iss": ISSUER, "sub": self.URI, "iat": now, "exp": now + 60, "ttl": 30,
                 "status_list": {"bits": 1, "lst": tools.b64(zlib.compress(statuses))}, **claims}
         head = {"alg": "ES256", "typ": "statuslist+jwt", "kid": self.forge.key.thumbprint(), **(header or {})}
+        body = {name: value for name, value in body.items() if value is not None}
         with open(self.list, "w") as file:
             file.write(tools.Forge.sign(key or self.forge.key, head, body))
 
@@ -158,7 +159,8 @@ class StatusLists(unittest.TestCase):
 
     def test_a_list_that_is_wrong_in_one_way_lets_nobody_in(self):
         now, other = int(time.time()), tools.Forge(ISSUER, AUDIENCE)
-        for name, wrong in {"expired": {"exp": now - 1}, "another's": {"key": other.key}, "no list": {"status_list": {}},
+        for name, wrong in {"expired": {"exp": now - 1}, "no exp": {"exp": None}, "no iat": {"iat": None},
+                            "iat ahead": {"iat": now + 60}, "nbf ahead": {"nbf": now + 60}, "another's": {"key": other.key}, "no list": {"status_list": {}},
                             "another typ": {"header": {"typ": "at+jwt"}}, "another sub": {"sub": ISSUER},
                             "bits": {"status_list": {"bits": 2, "lst": tools.b64(zlib.compress(b"\0"))}},
                             "no zlib": {"status_list": {"bits": 1, "lst": "AAAA"}},
