@@ -107,6 +107,7 @@ Result<PublicArea> parse_public_area(ByteView bytes) {
   const Alg type = read_alg(in);
   area.name_alg = read_alg(in);
   area.attributes = in.u32();
+  in.require((area.attributes & attribute::reserved) == 0, "a reserved attribute is set");
   area.policy = in.sized(kTpmDigestBytes);
   if (type == Alg::ecc)
     area.key = read_ecc(in, area);

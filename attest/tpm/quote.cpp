@@ -3,6 +3,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include <algorithm>
+
 #include "attest/tpm/digest.h"
 #include "keystore/owned.h"
 #include "keystore/sha256.h"
@@ -86,10 +88,24 @@ Checked<void> check_banks(const std::vector<PcrSelection>& quoted, QuoteExpectat
   return {};
 }
 
-Checked<void> check_selection(const std::vector<PcrSelection>& quoted,
+bool names_bank_twice(const std::vector<PcrSelection>& selections) {
+  for (auto one = selections.begin(); one != selections.end(); ++one)
+    if (std::ranges::find(one + 1, selections.end(), one->hash, &PcrSelection::hash) !=
+        selections.end())
+      return true;
+  return false;
+}
+
+// `quoted`: `signed_ones` in their canonical form.
+Checked<void> check_selection(const std::vector<PcrSelection>& signed_ones,
+                              const std::vector<PcrSelection>& quoted,
                               const QuoteExpectation& expect, Findings& findings) {
   if (!expect.selection) {
-    if (expect.pcrs != nullptr) return {};  // check_values wants exactly those that are given
+    // check_values wants exactly those that the verifier gives.
+    if (expect.pcrs != nullptr && !expect.pcrs_are_the_senders) return {};
+    if (names_bank_twice(signed_ones))
+      return findings.fail("selection", reject(Reason::selection, about("it names a bank twice")),
+                           selection_text(signed_ones));
     findings.skip("selection", "no selection was asked for: the sender chose the PCRs");
     return {};
   }
@@ -183,7 +199,8 @@ Checked<void> check_quote(const VerifiedQuote& quote, const QuoteExpectation& ex
   if (auto fits = check_extra_data(quote, expect, findings); !fits) return fits;
   const auto quoted = canonical(quote.info().selections);
   if (auto fits = check_banks(quoted, expect.sha1_bank, findings); !fits) return fits;
-  if (auto fits = check_selection(quoted, expect, findings); !fits) return fits;
+  if (auto fits = check_selection(quote.info().selections, quoted, expect, findings); !fits)
+    return fits;
   if (auto fits = check_values(quote, quoted, expect, findings); !fits) return fits;
   const ClockInfo& clock = quote.attest().clock;
   const std::string text = std::to_string(clock.clock) + " ms, " +

@@ -37,11 +37,15 @@ struct QuoteExpectation {
   std::optional<std::vector<PcrSelection>> selection;
   // Every quoted value and no other; the digest is recomputed over them in the signed order.
   const PcrValues* pcrs = nullptr;
+  bool pcrs_are_the_senders = false;  // and say nothing of what the verifier wants to see
   enum class Sha1Bank { refuse, warn } sha1_bank = Sha1Bank::refuse;
 };
 
 // A quote that selects no PCR at all says nothing and is refused, as is a bank of an algorithm that
-// is not SHA-1, SHA-256, SHA-384 or SHA-512. An unsafe clock is a warning.
+// is not SHA-1, SHA-256, SHA-384 or SHA-512. One bank in several selections counts as their union
+// where the verifier says which PCRs it wants, and is refused (Reason::selection) where it does
+// not: no TPM is asked so, and what reads the selection next may take the first alone. An unsafe
+// clock is a warning.
 Checked<void> check_quote(const VerifiedQuote& quote, const QuoteExpectation& expect,
                           Findings& findings);
 

@@ -54,6 +54,9 @@ constexpr std::uint32_t encrypted_duplication = 1u << 11;
 constexpr std::uint32_t restricted = 1u << 16;
 constexpr std::uint32_t decrypt = 1u << 17;
 constexpr std::uint32_t sign = 1u << 18;
+// Those that Part 2 keeps for later: 8 and 9 (firmwareLimited, svnLimited) and 19 (x509sign) have
+// been given a meaning since 1.38.
+constexpr std::uint32_t reserved = 1u << 0 | 1u << 3 | 0xFu << 12 | 0xFFFu << 20;
 }  // namespace attribute
 
 struct SigningScheme {
@@ -74,7 +77,8 @@ struct RsaPublic {
 };
 
 // TPMT_PUBLIC of an ECC or RSA key. Keyed hashes and symmetric keys are Errc::refused: well formed,
-// and nothing that we use; what is not a public area at all is Errc::malformed.
+// and nothing that we use; what is not a public area at all is Errc::malformed, and so is one with
+// a reserved attribute: no TPM makes it (Part 2, 8.3: "shall be zero").
 struct PublicArea {
   Alg name_alg = Alg::null;
   std::uint32_t attributes = 0;

@@ -190,6 +190,16 @@ TEST_CASE(
   CHECK(allowed.findings.warned());
 }
 
+// H18.
+TEST_CASE("H18: evidence whose quote names a bank twice is refused where no PCRs were asked for") {
+  EvidenceMaker maker;
+  maker.quote.selections = {{tpm::Alg::sha256, 1u << 7}, {tpm::Alg::sha256, 3}};
+  auto expect = maker.expectation();
+  CHECK(verdict(maker, maker.make(), expect) == std::nullopt);
+  expect.selection.reset();
+  CHECK(verdict(maker, maker.make(), expect) == Reason::selection);
+}
+
 // H22.
 TEST_CASE("H22: an issuer key that may leave its TPM is refused, though the AK certified it") {
   for (const std::uint32_t missing :

@@ -158,6 +158,25 @@ TEST_CASE("H18: one bank in two selections, or with an empty one beside, is the 
 }
 
 // H18.
+TEST_CASE("H18: one bank in two selections is refused where nobody says which PCRs it wants") {
+  const auto values = PcrValues::parse(kPcrs).value();
+  auto of_sender = with_nonce();
+  of_sender.pcrs = &values;
+  of_sender.pcrs_are_the_senders = true;
+  QuoteMaker maker;
+  CHECK(verdict(maker.over(kPcrs).make(), of_sender) == std::nullopt);
+  for (const std::uint32_t again : {3u, 1u << 7, 0u}) {
+    maker.selections = {{Alg::sha256, 1u << 7}, {Alg::sha1, 0}, {Alg::sha256, again}};
+    Findings findings;
+    CHECK(verdict(maker.make(), with_nonce(), &findings) == Reason::selection);
+    CHECK(findings.done().back().check == "selection");
+    CHECK(verdict(maker.over(kPcrs).make(), of_sender) == Reason::selection);
+  }
+  maker.selections.pop_back();
+  CHECK(verdict(maker.make(), with_nonce()) == std::nullopt);
+}
+
+// H18.
 TEST_CASE("H18: a quote over no PCR is refused") {
   QuoteMaker maker;
   maker.selections = {};

@@ -53,6 +53,19 @@ TEST_CASE("public areas are read as the TPM made them, and their Names computed"
   CHECK_FALSE(p256_key(rsa));
 }
 
+// TPMA_OBJECT (Part 2, 8.3), of the first byte's bit 31 on.
+TEST_CASE("a public area with a reserved attribute is none") {
+  const std::uint32_t given_a_meaning = 0x000F0FF6;
+  for (unsigned bit = 0; bit < 32; ++bit) {
+    INFO(bit);
+    Bytes area = vector_file("ak.public");
+    area[7 - bit / 8] |= static_cast<std::uint8_t>(1u << bit % 8);
+    const auto parsed = parse_public_area(area);
+    CHECK(parsed.has_value() == ((given_a_meaning >> bit & 1) == 1));
+    if (!parsed) CHECK(AttestationKey::from_public_area(area).error().reason == Reason::malformed);
+  }
+}
+
 TEST_CASE("TPM structures end exactly where they end") {
   check_exact(vector_file("ak.public"), parse_public_area);
   check_exact(vector_file("key_by_ak.attest"), parse_attest);
