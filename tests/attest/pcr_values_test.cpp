@@ -25,6 +25,15 @@ TEST_CASE("PCR values and selections have one form") {
             .error()
             .code == Errc::malformed);
   CHECK(PcrValues::parse(R"({"sm3_256":{}})").error().code == Errc::refused);
+  const auto of_digits = [](const std::string& bank, std::size_t digits) {
+    return PcrValues::parse("{\"" + bank + "\":{\"0\":\"" + std::string(digits, '0') + "\"}}");
+  };
+  for (const auto& [bank, size] :
+       {std::pair("sha1", 20u), {"sha256", 32u}, {"sha384", 48u}, {"sha512", 64u}}) {
+    CHECK(of_digits(bank, 2 * size).value().all()[0].digest().size() == size);
+    for (const unsigned wrong : {0u, 2 * size - 2, 2 * size - 1, 2 * size + 1, 2 * size + 2, 256u})
+      CHECK(of_digits(bank, wrong).error().code == Errc::malformed);
+  }
   for (const char* bad : {"", "sha256", "sha256:", "sha256:24", "sha256:0,", "sha256:0+",
                           "sha256:0+sha256:1", "md5:0", "sha256:00", "sha256: 0"})
     CHECK_FALSE(parse_selection(bad));

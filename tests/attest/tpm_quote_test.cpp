@@ -3,11 +3,10 @@
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
 
-#include "keystore/owned.h"
 #include "tests/attest/catch.h"
+#include "tests/attest/openssl_keys.h"
 #include "tests/attest/tpm_maker.h"
 
 using namespace badged;
@@ -16,8 +15,6 @@ using namespace badged::attest::tpm;
 using namespace badged::test;
 
 namespace {
-
-using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
 
 const std::string kZero(64, '0'), kOne = std::string(62, '0') + "01";
 const std::string kPcrs =
@@ -55,18 +52,6 @@ std::optional<Reason> with_values(const QuoteMaker& maker, const std::string& pc
   auto expect = with_nonce();
   expect.pcrs = &values;
   return verdict(maker.make(), expect);
-}
-
-Key rsa_key(unsigned bits) {
-  return Key(EVP_RSA_gen(bits));
-}
-
-Bytes to_pem(EVP_PKEY* key) {
-  const Owned<BIO, BIO_free> out(BIO_new(BIO_s_mem()));
-  PEM_write_bio_PUBKEY(out.get(), key);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out.get(), &data);
-  return Bytes(data, data + size);
 }
 
 Bytes sign_with(EVP_PKEY* key, const EVP_MD* hash, const Bytes& message, bool pss = false) {
@@ -275,36 +260,6 @@ TEST_CASE("H21: a clock that is not safe is a warning") {
   CHECK(verdict(maker.make(), with_nonce()) == Reason::malformed);
 }
 
-// H22.
-TEST_CASE("H22: a key that lacks an attribute does not pose as an attestation key, in any form") {
-  const Bytes good = vector_file("ak.public");
-  REQUIRE(AttestationKey::from_file(good));
-  for (const int bit : {1, 4, 5, 16, 18}) {
-    Bytes area = good;
-    area[7 - bit / 8] &= static_cast<std::uint8_t>(~(1 << bit % 8));
-    CHECK(AttestationKey::from_file(area).error().reason == Reason::not_attested);
-    Bytes sized;
-    test::append_sized(sized, area);
-    CHECK(AttestationKey::from_file(sized).error().reason == Reason::not_attested);
-  }
-  Bytes decrypts = good;
-  decrypts[5] |= 1 << 1;
-  CHECK(AttestationKey::from_file(decrypts).error().reason == Reason::not_attested);
-}
-
-TEST_CASE("an attestation key is the same key as TPMT_PUBLIC, TPM2B_PUBLIC and PEM") {
-  const Bytes area = vector_file("ak_rsassa.public");
-  Bytes sized;
-  test::append_sized(sized, area);
-  const auto plain = AttestationKey::from_file(area).value();
-  CHECK(AttestationKey::from_file(sized).value().fingerprint() == plain.fingerprint());
-  CHECK(plain.name() == vector_file("ak_rsassa.name"));
-  const Key p384(EVP_EC_gen("P-384")), other(EVP_EC_gen("P-384"));
-  const auto one = AttestationKey::from_file(to_pem(p384.get())).value();
-  CHECK(one.name().empty());
-  CHECK(one.fingerprint() != AttestationKey::from_file(to_pem(other.get())).value().fingerprint());
-}
-
 TEST_CASE("RSASSA, RSAPSS and P-384 keys given as PEM verify their quotes, with every hash") {
   const Key rsa = rsa_key(2048), p384(EVP_EC_gen("P-384"));
   const auto rsa_ak = AttestationKey::from_file(to_pem(rsa.get())).value();
@@ -379,40 +334,4 @@ TEST_CASE("a signature with SHA-1 or of a scheme that is not ours is a refusal, 
     CHECK(verdict(ak, attest, rsa_signature(static_cast<std::uint8_t>(scheme), 0x0B, Bytes(32, 1)),
                   {}) == Reason::algorithm);
   CHECK(verdict(ak, attest, Bytes{0x00}, {}) == Reason::malformed);
-}
-
-// H25.
-TEST_CASE(
-    "H25: keys too small, too large, of another exponent or curve are refused, not malformed") {
-  const Key small = rsa_key(1024), p521(EVP_EC_gen("P-521")), k1(EVP_EC_gen("secp256k1")),
-            ed(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
-  for (EVP_PKEY* key : {small.get(), p521.get(), k1.get(), ed.get()})
-    CHECK(AttestationKey::from_file(to_pem(key)).error().reason == Reason::not_attested);
-  Bytes huge = vector_file("ak_rsassa.public");
-  const Bytes modulus(2048, 0xFF);
-  huge.resize(huge.size() - 258 - 6);
-  test::append(huge, 16384, 2);
-  test::append(huge, 0, 4);
-  test::append_sized(huge, modulus);
-  CHECK(AttestationKey::from_file(huge).error().reason == Reason::not_attested);
-}
-
-TEST_CASE("a file that holds no public key is malformed") {
-  const Key key(EVP_EC_gen("P-256"));
-  const Bytes pem = to_pem(key.get());
-  const auto refused = [](Bytes file) {
-    return AttestationKey::from_file(file).error().reason == Reason::malformed;
-  };
-  Bytes twice = pem;
-  twice.insert(twice.end(), pem.begin(), pem.end());
-  CHECK(refused(twice));
-  CHECK(refused(Bytes(pem.begin(), pem.end() - 30)));
-  CHECK(refused({}));
-  CHECK(refused({0x30}));
-  CHECK(refused(Bytes(10'000, '-')));
-  const Owned<BIO, BIO_free> out(BIO_new(BIO_s_mem()));
-  PEM_write_bio_PrivateKey(out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out.get(), &data);
-  CHECK(refused(Bytes(data, data + size)));
 }
