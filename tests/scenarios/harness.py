@@ -157,6 +157,16 @@ class SimulatedTpm:
         os.kill(self.pid, signal.SIGKILL)
         (self.directory / "pid").unlink()  # init may take a while to reap it
 
+    @contextlib.contextmanager
+    def stopped(self):
+        """It hangs meanwhile: commands are taken, and not answered."""
+        pid = self.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
 
 class Badged:
     def __init__(self, records=None, store="tpm", config="", directory=None, start=True,
@@ -293,6 +303,16 @@ admin_socket = "{self.admin_socket}"
 
 def as_uid(uid):
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+
+
+class Granting:
+    """For a TestCase: tokens that must be given."""
+
+    def granted(self, agent, headers=None, fresh=False, **fields):
+        headers = {"Cache-Control": "no-cache"} if fresh else headers
+        status, answer = agent.token(headers, **fields)
+        self.assertEqual(status, 200, answer)
+        return answer["access_token"]
 
 
 class Agent:

@@ -1,7 +1,6 @@
 """Evidence while others ask for it, do not read it, or the TPM is away: bounded, and served again afterwards."""
 import json
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -21,9 +20,8 @@ class Busy(Case):
         agents = [self.agent(badged, LOW) for _ in range(AT_ONCE_EACH + 1)]
         for agent in agents:
             agent.token()
-        os.kill(badged.tpm.pid, signal.SIGSTOP)
         answers = []
-        try:
+        with badged.tpm.stopped():
             waiting = [threading.Thread(target=lambda a=agent: answers.append(
                 a.call("POST", "/v1/evidence", ask()))) for agent in agents]
             for thread in waiting:
@@ -31,8 +29,6 @@ class Busy(Case):
             [status, answer] = wait_for(lambda: answers, "the one too many to be refused")[0]
             self.assertEqual((status, answer["error"]), (503, "temporarily_unavailable"))
             self.assertEqual(len(answers), 1)
-        finally:
-            os.kill(badged.tpm.pid, signal.SIGCONT)
         for thread in waiting:
             thread.join()
         self.assertEqual([status for status, _ in answers], [503, 200, 200])

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -88,8 +87,7 @@ class Reloaded(Case):
         badged = self.start({"high": wide})
         with badged.agent(HIGH) as agent:
             self.assertEqual(agent.token()[0], 200)
-            os.kill(badged.tpm.pid, signal.SIGSTOP)
-            try:
+            with badged.tpm.stopped():
                 answers, thread = self.asked(lambda: agent.token(FRESH))
                 used = lambda: badged.status()["connections"] >= 1  # noqa: E731
                 wait_for(used, "the request")
@@ -97,8 +95,6 @@ class Reloaded(Case):
                 badged.status()
                 badged.write_record("high", wide.replace(', "invoices.write"', ""))
                 self.assertEqual(badged.ctl("reload").returncode, 0)
-            finally:
-                os.kill(badged.tpm.pid, signal.SIGCONT)
             thread.join()
             status, answer = answers[0]
             self.assertTrue(status == 503 or claims(answer["access_token"])["scope"] == "invoices.read",
@@ -134,15 +130,12 @@ scope = ["invoices.read"]
                         "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
                         "audience": AUDIENCE}
             before = badged.status()["connections"]
-            os.kill(badged.tpm.pid, signal.SIGSTOP)
-            try:
+            with badged.tpm.stopped():
                 answers, thread = self.asked(lambda: taker.call("POST", "/v1/token", exchange))
                 wait_for(lambda: badged.status()["connections"] >= max(before, 1), "the request")
                 badged.status()
                 self.assertEqual(giver.call("POST", "/v1/revoke", {"token": given}), (200, ""))
                 self.assertEqual(answers, [], "it was made before the revocation: nothing was tried")
-            finally:
-                os.kill(badged.tpm.pid, signal.SIGCONT)
             thread.join()
             self.assertEqual((answers[0][0], answers[0][1]["error"]), (400, "invalid_request"),
                              answers[0])

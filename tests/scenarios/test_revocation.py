@@ -9,7 +9,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import AUDIENCE, ISSUER, Badged, call, claims, part, record, verifier  # noqa: E402
+from harness import AUDIENCE, ISSUER, Badged, Granting, call, claims, part, record, verifier  # noqa: E402
 
 URL = AUDIENCE + "api/x"
 BOT, OTHER, HIGH, BASE, STRANGER = 61001, 61002, 61003, 61004, 61009
@@ -32,7 +32,7 @@ def status_of(token):
     return claims(token)["status"]["status_list"]
 
 
-class Case(unittest.TestCase):
+class Case(Granting, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.badged = Badged(records=RECORDS).__enter__()
@@ -42,11 +42,6 @@ class Case(unittest.TestCase):
         made = self.badged.agent(uid)
         self.addCleanup(made.end)
         return made
-
-    def granted(self, agent, fresh=False):
-        status, answer = agent.token({"Cache-Control": "no-cache"} if fresh else None)
-        self.assertEqual(status, 200, answer)
-        return answer["access_token"]
 
     def proof_refused(self, agent, token):
         status, answer = agent.proof(token)

@@ -2,7 +2,6 @@
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -150,19 +149,16 @@ class Away(Case):
         low, high = self.agent(LOW), self.agent(HIGH)
         self.good(low.token())
         self.good(high.token())
-        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
         answers = []
-        waiting = threading.Thread(target=lambda: answers.append(high.token(FRESH)))
-        waiting.start()
-        try:
+        with self.badged.tpm.stopped():
+            waiting = threading.Thread(target=lambda: answers.append(high.token(FRESH)))
+            waiting.start()
             for _ in range(50):
                 self.good(low.token(FRESH))
                 self.assertEqual(low.call("GET", "/v1/whoami")[0], 200)
                 self.assertTrue(self.kids())
             self.badged.status()
-        finally:
-            os.kill(self.badged.tpm.pid, signal.SIGCONT)
-            waiting.join()
+        waiting.join()
         self.assertIn(answers[0][0], (200, 503))
         self.becomes("ready")
         self.good(high.token(FRESH))
@@ -171,8 +167,7 @@ class Away(Case):
         low, high, other = self.agent(LOW), self.agent(HIGH), self.agent(HIGH)
         self.good(low.token())
         held = self.good(high.token())
-        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
-        try:
+        with self.badged.tpm.stopped():
             answers = []
             waiting = [threading.Thread(target=lambda ask=ask: answers.append(ask())) for ask in
                        (lambda: high.token(FRESH), lambda: other.token())]
@@ -188,8 +183,6 @@ class Away(Case):
             self.unavailable(high.proof(held))
             self.good(low.token(FRESH))
             self.assertEqual(self.badged.ctl("doctor").returncode, 1)
-        finally:
-            os.kill(self.badged.tpm.pid, signal.SIGCONT)
         self.becomes("ready")
         self.assertEqual(high.proof(held)[0], 200)
         # The key that was made too late for anybody is gone: there is room for as many as before.
@@ -200,53 +193,40 @@ class Away(Case):
     def test_hanging_it_does_not_keep_badged_from_stopping_in_order(self):
         high = self.agent(HIGH)
         self.good(high.token())
-        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
-        try:
+        with self.badged.tpm.stopped():
             self.badged.process.terminate()
             self.assertEqual(self.badged.process.wait(DEADLINE), 0)
-        finally:
-            os.kill(self.badged.tpm.pid, signal.SIGCONT)
         self.assertEqual([line["kind"] for line in self.badged.audit()][-1], "stop")
 
     def test_a_session_that_ends_while_the_tpm_signs_its_proof_is_no_session(self):
         high = self.agent(HIGH)
         held = self.good(high.token())
-        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
         answers = []
-        waiting = threading.Thread(target=lambda: answers.append(high.proof(held)))
-        waiting.start()
-        try:
+        with self.badged.tpm.stopped():
+            waiting = threading.Thread(target=lambda: answers.append(high.proof(held)))
+            waiting.start()
             wait_for(lambda: waits_for_an_answer(high.pid), "the proof to be asked for")
             self.badged.status()  # what was sent before it is read by now
             self.badged.status()
             self.badged.write_record("high", RECORDS["high"].replace("invoices.write", "invoices.list"))
             self.assertEqual(self.badged.ctl("reload").returncode, 0)
-        finally:
-            os.kill(self.badged.tpm.pid, signal.SIGCONT)
-            waiting.join()
+        waiting.join()
         self.assertEqual((answers[0][0], answers[0][1]["error"]), (401, "invalid_token"), answers)
         self.good(high.token())
-
 
     def test_hanging_when_nobody_waits_it_is_said_and_over_with_the_answer(self):
         high = self.agent(HIGH)
         self.good(high.token())
-        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
-        try:
+        with self.badged.tpm.stopped():
             self.becomes("hanging")  # badged asks by itself whether the TPM is there
-        finally:
-            os.kill(self.badged.tpm.pid, signal.SIGCONT)
         findings = lambda: [line["reason"] for line in self.badged.audit()  # noqa: E731
                             if line.get("reason", "").startswith("key-store-")]
         wait_for(lambda: findings()[-1] == "key-store-ready", "the key store to be ready again")
         self.good(high.token(FRESH))
         # A second time, and stopped before badged can know that it hangs.
-        os.kill(self.badged.tpm.pid, signal.SIGSTOP)
-        try:
+        with self.badged.tpm.stopped():
             self.badged.process.terminate()
             self.assertEqual(self.badged.process.wait(DEADLINE), 0)
-        finally:
-            os.kill(self.badged.tpm.pid, signal.SIGCONT)
 
 
 class Another(Case):

@@ -2,7 +2,7 @@
 import os
 import unittest
 
-from harness import AUDIENCE, Badged, record
+from harness import AUDIENCE, Badged, Granting, record
 
 URL = AUDIENCE + "api/x"
 LOW, HIGH, BASE, LONG, BRIEF, TWO, TWIN, ABSENT = range(61001, 61009)
@@ -31,7 +31,7 @@ def setUpModule():
         raise unittest.SkipTest("needs root to start agents of other users")
 
 
-class Case(unittest.TestCase):
+class Case(Granting, unittest.TestCase):
     """One badged for all: each test starts processes, thus sessions, of its own."""
 
     @classmethod
@@ -43,11 +43,6 @@ class Case(unittest.TestCase):
         made = self.badged.agent(uid)
         self.addCleanup(made.end)
         return made
-
-    def granted(self, agent, headers=None, **fields):
-        status, answer = agent.token(headers, **fields)
-        self.assertEqual(status, 200, answer)
-        return answer["access_token"]
 
     def proved(self, agent, token, *arguments, **fields):
         status, answer = agent.proof(token, *arguments, **fields)
