@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/agents/audience.h"
 #include "daemon/agents/grant_url.h"
 #include "daemon/agents/record.h"
 #include "daemon/agents/toml_reader.h"
@@ -20,12 +21,6 @@ bool is_agent_name(std::string_view name) {
 std::string_view stem_of(std::string_view file) {
   file = file.substr(file.rfind('/') + 1);  // npos + 1 is 0
   return file.ends_with(".toml") ? file.substr(0, file.size() - 5) : file;
-}
-
-bool is_printable_word(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return c > 0x20 && c < 0x7f && c != '"' && c != '\\';  // RFC 6749 3.3, and no spaces
-  });
 }
 
 std::optional<Digest> digest_from_hex(std::string_view text) {
@@ -165,9 +160,10 @@ void read_match(TomlTable& table, Record& record) {
 void read_audience(TomlTable& table, Grant& grant) {
   auto audience = table.text("audience", Need::required, kMaxAudienceBytes);
   if (!audience) return;
-  if (!is_printable_word(*audience)) {
+  if (!is_audience(*audience)) {
     table.error("audience",
-                "'audience' holds spaces, quotes or other than ASCII: " + quoted(*audience),
+                "'audience' holds spaces, quotes or other than ASCII, or a token: " +
+                    quoted_target(*audience),
                 "the exact string the resource server expects");
     return;
   }

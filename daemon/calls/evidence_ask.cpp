@@ -5,6 +5,7 @@
 
 #include "attest/jose/base64url.h"
 #include "attest/json/strict.h"
+#include "daemon/agents/audience.h"
 
 namespace badged::calls {
 namespace {
@@ -70,7 +71,9 @@ Result<EvidenceAsk> read_evidence_ask(const front::Request& request) {
   if (!challenge) return challenge.error();
   ask.challenge = std::move(*challenge);
   ask.audience = *request.get("audience");
-  if (ask.audience.size() > attest::kUrlBytes) return bad("audience is too long");
+  if (!agents::is_audience(ask.audience))
+    return bad("audience must be a word of at most 512 printable characters, and no token",
+               "the URL or name that the verifier goes by, as in a grant");
   ask.pcrs = {kDefaultPcrs};
   if (const auto text = request.get("pcrs")) {
     auto pcrs = read_pcrs(*text);

@@ -19,7 +19,7 @@ struct EvidenceAsk {
 // in two commands.
 inline constexpr keystore::PcrSelection kDefaultPcrs{keystore::Bank::sha256, 0xFFFF};
 
-// `challenge`: canonical base64url; `audience`: at most attest::kUrlBytes; `pcrs`, if given:
+// `challenge`: canonical base64url; `audience`: agents::is_audience; `pcrs`, if given:
 // {"sha256":[0,1,7]} with known banks, each with PCRs 0 to 23, none twice. The error's text is for
 // the caller.
 Result<EvidenceAsk> read_evidence_ask(const front::Request& request);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/agents/audience.h"
 #include "daemon/agents/diagnostic.h"
 #include "daemon/agents/grant_url.h"
 
@@ -10,6 +11,7 @@ namespace badged::policy {
 namespace {
 
 using agents::quoted;
+using agents::quoted_target;
 
 Denial deny(DenialCode code, std::string description, std::string reason, std::string hint = {}) {
   return {code, std::move(description), std::move(reason), std::move(hint)};
@@ -72,12 +74,14 @@ Target pick_target(const agents::Record& record, const Ask& ask) {
   const std::string two = "audience and resource name different targets: a token has one";
   for (const auto& audience : ask.audiences) {
     const auto* grant = grant_of_audience(record, audience);
-    if (grant == nullptr) return no_target(record, "not granted: audience " + quoted(audience));
+    if (grant == nullptr)
+      return no_target(record, "not granted: audience " + quoted_target(audience));
     if (!agree(grant)) return no_target(record, two);
   }
   for (const auto& resource : ask.resources) {
     const auto* grant = grant_of_resource(record, resource);
-    if (grant == nullptr) return no_target(record, "not granted: resource " + quoted(resource));
+    if (grant == nullptr)
+      return no_target(record, "not granted: resource " + quoted_target(resource));
     if (!agree(grant)) return no_target(record, two);
   }
   return picked;

@@ -109,6 +109,18 @@ TEST_CASE("an audience is compared as a string") {
   }
 }
 
+TEST_CASE("a token that was sent as audience or resource is neither answered nor recorded") {
+  const std::string jwt = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln";
+  Ask by_resource;
+  by_resource.resources = {jwt};
+  for (const Ask& mistaken : {for_audience(jwt), by_resource}) {
+    const Denial denial = denied(ask(Sample{}, mistaken));
+    CHECK(denial.code == DenialCode::invalid_target);
+    for (const auto& text : {denial.description, denial.reason, denial.hint})
+      CHECK_THAT(text, !Contains("eyJ"));
+  }
+}
+
 TEST_CASE("a resource names a grant by its audience or by a URL of it") {
   Ask by_resource;
   by_resource.resources = {kMail};

@@ -68,6 +68,7 @@ TEST_CASE("audiences, scopes and detail types are bounded words") {
   };
   refuses("scope = [\"x\"]\n");
   refuses("audience = \"two words\"\n");
+  refuses("audience = \"eyJhbGciOiJIUzI1NiJ9.e30.c2ln\"\n");
   refuses("audience = \"" + std::string(513, 'a') + "\"\n");
   refuses("audience = \"a\"\nscope = [\"two words\"]\n");
   refuses("audience = \"a\"\nscope = [\"back\\\\slash\"]\n");

@@ -40,6 +40,24 @@ TEST_CASE("a challenge has 16 to 64 bytes") {
     CHECK_FALSE(read_evidence_ask(question(Bytes(size))).has_value());
 }
 
+TEST_CASE("an audience is a word, and no token that was put in its place") {
+  const auto taken = [](const std::string& audience) {
+    auto request = question(Bytes(32));
+    request.fields[1].value = audience;
+    const auto ask = read_evidence_ask(request);
+    if (!ask) CHECK(ask.error().what.find("eyJ") == std::string::npos);
+    return ask.has_value();
+  };
+  for (const std::string good :
+       {"https://verifier.example.org/", "urn:example:verifier", "verifier.example.org", "v"})
+    CHECK(taken(good));
+  CHECK(taken(std::string(512, 'a')));
+  for (const std::string bad :
+       {"", "two words", "quo\"te", "back\\slash", "caf\xc3\xa9", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"})
+    CHECK_FALSE(taken(bad));
+  CHECK_FALSE(taken(std::string(513, 'a')));
+}
+
 TEST_CASE("PCRs are sorted, and by default those that only a reset clears") {
   CHECK(selected("") == "sha256:0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15");
   CHECK(selected(R"({"sha512":[23,0],"sha1":[7]})") == "sha1:7 sha512:0,23");

@@ -57,6 +57,7 @@ class Canaries(unittest.TestCase):
             self.fails(agent.token({"DPoP": token}))
             self.fails(agent.token({"Forwarded": token}))
             self.fails(agent.token(audience=token))
+            self.fails(agent.call("POST", "/v1/evidence", {"challenge": "A" * 43, "audience": token}))
             self.fails(agent.token(grant_type=token))
             self.fails(agent.token(authorization_details=token))
             self.fails(agent.call("GET", "/v1/" + token))
