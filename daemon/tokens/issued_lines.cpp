@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <optional>
 
 #include "attest/jose/base64url.h"
@@ -51,14 +53,39 @@ std::string text_of(std::string_view line, std::string_view name) {
   return parsed && parsed->is_string() ? std::string(parsed->get_string()) : std::string();
 }
 
-void read_token(std::string_view line, std::int64_t after,
+// Of a line: RFC 3339 in UTC with a fixed width.
+std::optional<std::int64_t> time_of(const std::string& text) {
+  std::tm fields{};
+  if (::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &fields) == nullptr) return std::nullopt;
+  return ::timegm(&fields);
+}
+
+// Which part of the log is of use.
+struct Span {
+  std::int64_t as_of;  // who had expired by then is passed over
+  std::string oldest;  // when a token was made at the earliest that had not, as lines have it
+};
+
+Span span_as_of(std::int64_t as_of) {
+  const auto earliest = as_of - (limits::kRetireLeeway + agents::kMaxDuration).count();
+  return {as_of, audit::format_time(earliest * 1000)};
+}
+
+// The newest token was made when it says, and that is the past, wherever the clock is now.
+Span span_from(const std::string& newest, std::int64_t now) {
+  const auto made = time_of(newest).value_or(now);
+  return span_as_of(std::clamp(made, now - limits::kClockAhead.count(), now));
+}
+
+void read_token(std::string_view line, std::int64_t as_of,
                 const std::function<void(const IssuedLine&)>& visit) {
   const auto expires_at = number_of(line, "exp");
   const auto index = number_of(line, "status_idx");
-  if (!expires_at || *expires_at <= after || !index) return;
+  if (!expires_at || *expires_at <= as_of - limits::kRetireLeeway.count() || !index) return;
   if (*index >= std::int64_t{limits::kStatusBlock} * limits::kStatusBlocks) return;
   IssuedLine issued;
   if (!attest::decode_base64url(text_of(line, "jti"), issued.jti)) return;
+  issued.as_of = as_of;
   issued.expires_at = *expires_at;
   issued.status_index = static_cast<std::uint32_t>(*index);
   issued.authority = {text_of(line, "agent"), text_of(line, "session"), text_of(line, "audience"),
@@ -68,7 +95,8 @@ void read_token(std::string_view line, std::int64_t after,
 
 // Lines of `text` from its end to its beginning. False: a token's is too old, so all before it are.
 // Other kinds say nothing: they are written also while a clock that is behind pauses issuance.
-bool read_backwards(std::string_view text, std::string_view oldest, std::int64_t after,
+// `span` is that of the first token that is met.
+bool read_backwards(std::string_view text, std::int64_t now, std::optional<Span>& span,
                     const std::function<void(const IssuedLine&)>& visit) {
   while (!text.empty()) {
     text.remove_suffix(text.ends_with('\n') ? 1 : 0);
@@ -78,18 +106,18 @@ bool read_backwards(std::string_view text, std::string_view oldest, std::int64_t
     text = text.substr(0, begin);
     const auto kind = value_of(line, "kind");
     if (!kind || !kind->starts_with("\"token\"")) continue;
-    const auto time = value_of(line, "time");
-    // RFC 3339 in UTC with a fixed width: text in the order of time.
-    if (time && time->size() > oldest.size() && time->substr(1, oldest.size()) < oldest)
-      return false;
-    read_token(line, after, visit);
+    const auto time = text_of(line, "time");
+    if (!span) span = span_from(time, now);
+    // Of a fixed width: text in the order of time.
+    if (time.size() == span->oldest.size() && time < span->oldest) return false;
+    read_token(line, span->as_of, visit);
   }
   return true;
 }
 
 }  // namespace
 
-Result<void> read_issued(const std::string& path, std::int64_t after,
+Result<void> read_issued(const std::string& path, std::int64_t now,
                          const std::function<void(const IssuedLine&)>& visit) {
   const auto failed = [&] {
     return fail(Errc::unavailable, "read " + path + ": " + std::strerror(errno));
@@ -97,7 +125,7 @@ Result<void> read_issued(const std::string& path, std::int64_t after,
   const peers::OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   struct stat facts {};
   if (!file || ::fstat(file.get(), &facts) != 0) return failed();
-  const auto oldest = audit::format_time((after - agents::kMaxDuration.count()) * 1000);
+  std::optional<Span> span;
   std::string text;  // what follows the part of the file that is yet to be read
   for (auto end = facts.st_size; end > 0;) {
     const auto size = static_cast<std::size_t>(std::min<off_t>(end, kChunk));
@@ -109,7 +137,7 @@ Result<void> read_issued(const std::string& path, std::int64_t after,
     text.insert(0, chunk);
     // The first line may have begun in the chunk before.
     const auto first = end == 0 ? 0 : text.find('\n') + 1;
-    if (!read_backwards(std::string_view(text).substr(first), oldest, after, visit)) return ok();
+    if (!read_backwards(std::string_view(text).substr(first), now, span, visit)) return ok();
     text.resize(first);
   }
   return ok();

@@ -80,7 +80,8 @@ class Ledger {
 
   // From the last run, before anything else: the stored blocks, then the tokens that the audit has.
   // How long they live in truth is not known: the clock may be wrong by now. Their marks stay for
-  // as long as any token may live, by CLOCK_BOOTTIME.
+  // as long as any token may live, by CLOCK_BOOTTIME, and a token for as long as it had left at
+  // `now.wall`, which may be earlier than the clock says.
   void restore(const StatusBlock& block, Instant now);
   void restore(std::uint32_t index, const Jti& jti, std::int64_t expires_at,
                const Authority& authority, Instant now);

@@ -51,6 +51,11 @@ inline constexpr std::chrono::seconds kStatusBlockUse = 1h;
 inline constexpr std::chrono::seconds kStatusListTtl = 5min;
 inline constexpr std::chrono::seconds kStatusListLife = 1h;
 
+// How far the clock may be ahead when badged starts without a token being forgotten: a wrong time
+// zone is 14 hours at most. As much more of the log may be read, and its tokens are kept for as
+// long, where the clock was behind instead.
+inline constexpr std::chrono::seconds kClockAhead = 24h;
+
 // A token may be checked by a clock a little behind ours.
 inline constexpr std::chrono::seconds kRetireLeeway = 1min;
 

@@ -55,7 +55,6 @@ Revocations::~Revocations() {
 }
 
 void Revocations::restore(const std::string& audit_log, std::int64_t now) {
-  const auto after = now - limits::kRetireLeeway.count();
   std::set<std::uint32_t> stored;
   const auto at = instant_at(now);
   // Also those that are free by the wall clock: it may be ahead, and they have marks.
@@ -64,8 +63,9 @@ void Revocations::restore(const std::string& audit_log, std::int64_t now) {
     stored.insert(block.number);
   }
   std::set<std::uint32_t> lost;
-  read_issued(audit_log, after, [&](const IssuedLine& line) {
-    ledger_.restore(line.status_index, line.jti, line.expires_at, line.authority, at);
+  read_issued(audit_log, now, [&](const IssuedLine& line) {
+    ledger_.restore(line.status_index, line.jti, line.expires_at, line.authority,
+                    {line.as_of, at.boot});
     const auto number = line.status_index / limits::kStatusBlock;
     if (!stored.contains(number)) lost.insert(number);
   }).value();

@@ -200,7 +200,7 @@ TEST_CASE("unexpired tokens are read back from the audit log, whatever their mem
     audit::append_line(entry.members(), link, lines);
   };
   token("AAAAAAAAAAAAAAAAAAAAAQ", now + 600, R"(a"b\c)", true);
-  token("AAAAAAAAAAAAAAAAAAAAAg", now, "expired", true);
+  token("AAAAAAAAAAAAAAAAAAAAAg", now - 61, "expired", true);
   token("AAAAAAAAAAAAAAAAAAAAAw", now + 600, "of a version before", false);
   token("not a jti", now + 600, "malformed", true);
   audit::append_line(audit::Entry("finding").text("detail", ",\"kind\":\"token\"").members(), link,
@@ -274,6 +274,48 @@ TEST_CASE("a start with a clock that is ahead forgets no revocation for as long 
   CHECK(ledger.revoked(0));
   CHECK(ledger.choose(kLong).value().number == 1);
   CHECK(ledger.expire(later(86'400 + 60)) == std::set<std::uint32_t>{0});
+}
+
+TEST_CASE("a start with a clock that is ahead knows the tokens that had not expired by the log") {
+  const Folder folder;
+  const std::int64_t made = std::time(nullptr);  // lines carry the time of day
+  audit::ChainLink link;
+  std::string lines;
+  for (const auto& [index, exp] : {std::pair(7U, made - 100), {8U, made + 300}}) {
+    audit::Entry token("token");
+    token.text("agent", "bot").text("jti", attest::base64url(jti_of(index)));
+    token.number("exp", exp).number("status_idx", index);
+    audit::append_line(token.members(), link, lines);
+  }
+  audit::append_line(audit::Entry("start").members(), link, lines);
+  write_text(folder.log(), lines);
+  const auto known = [&](std::int64_t now) {
+    std::vector<IssuedLine> found;
+    REQUIRE(read_issued(folder.log(), now, [&](const auto& line) { found.push_back(line); }));
+    return found;
+  };
+  const std::int64_t written = std::time(nullptr);
+  for (const std::int64_t ahead : {0, 7200, 86'000}) {
+    const auto found = known(made + ahead);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].status_index == 8);
+    CHECK(found[0].as_of >= made);
+    CHECK(found[0].as_of <= written);
+  }
+  CHECK(known(made + 86'400 + 3600).empty());  // beyond what is made up for
+  CHECK(known(made - 7200).size() == 2);  // it was ahead when they were made, and has come back
+  // By the clock that does not step it lives as long as it had left.
+  const auto line = known(made + 7200)[0];
+  Ledger ledger;
+  ledger.restore(line.status_index, line.jti, line.expires_at, line.authority,
+                 {line.as_of, kUptime});
+  ledger.reopen();
+  ledger.opened(ledger.choose(made + 90'000).value().number);
+  while (ledger.add(jti_of(9), made + 7200, kBot, {made + 7200, kUptime}) < 4096U) continue;
+  ledger.expire({made + 7200, kUptime + 200});
+  CHECK(ledger.at(8, line.jti, made + 200));
+  CHECK(revoke_all_of(ledger, "bot", made + 200).found > 0);
+  CHECK(ledger.revoked(8));
 }
 
 TEST_CASE("a line written by a clock that was behind hides no token before it") {
