@@ -116,6 +116,12 @@ class AgentActsForAPerson(Case):
         self.assertLessEqual(claims(answer["access_token"])["exp"], expires)
         self.assertEqual(self.by(answer, "lifetime"), ["subject"])
 
+    def test_a_form_that_cannot_be_read_is_refused_in_nobodys_name(self):
+        agent = self.agent(ORCHESTRATOR)
+        for size, by in ((16 * 1024, "subject"), (16 * 1024 + 1, None)):
+            status, answer = self.ask(agent, "a" * size)
+            self.assertEqual((status, answer["error"], answer.get("refused_by")), (400, "invalid_request", by))
+
     def test_h12_what_one_of_the_three_lacks_is_refused_in_its_name(self):
         agent, token = self.agent(ORCHESTRATOR), self.people.token
         for name, by, code, subject, fields in [
