@@ -17,22 +17,32 @@ namespace {
 using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
 using KeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
 
-Key make_key(const PublicKey& point) {
+// P-256 without a point. Building the curve is most of the cost of a key.
+Key new_key() {
+  char group[] = "P-256";
+  OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+                             OSSL_PARAM_construct_end()};
+  const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
+  EVP_PKEY* made = nullptr;
+  if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &made, EVP_PKEY_KEY_PARAMETERS, parameters) != 1)
+    return nullptr;
+  return Key(made);
+}
+
+// Refused by OpenSSL: a point that is not on the curve, a coordinate that is not below p.
+bool set_point(EVP_PKEY* key, const PublicKey& point) {
   std::array<std::uint8_t, 65> octets;
   octets[0] = 4;  // uncompressed
   std::copy(point.x.begin(), point.x.end(), octets.begin() + 1);
   std::copy(point.y.begin(), point.y.end(), octets.begin() + 33);
-  char group[] = "P-256";
-  OSSL_PARAM parameters[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, octets.data(), octets.size()),
-      OSSL_PARAM_construct_end()};
-  const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
-  EVP_PKEY* made = nullptr;
-  if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &made, EVP_PKEY_PUBLIC_KEY, parameters) != 1)
-    return nullptr;
-  return Key(made);
+  return EVP_PKEY_set1_encoded_public_key(key, octets.data(), octets.size()) == 1;
+}
+
+KeyContext ready_to_verify(EVP_PKEY* key) {
+  KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  if (!context || EVP_PKEY_verify_init(context.get()) != 1) return nullptr;
+  return context;
 }
 
 // DER INTEGER of 32 big endian bytes: no superfluous zeros, one where the top bit would mean minus.
@@ -63,6 +73,21 @@ DerSignature to_der(const Signature& signature) {
   der.bytes[1] = static_cast<std::uint8_t>(n - 2);
   der.size = n;
   return der;
+}
+
+bool holds(EVP_PKEY_CTX* key, const Digest& digest, const Signature& signature) {
+  const auto der = to_der(signature);
+  return EVP_PKEY_verify(key, der.bytes.data(), der.size, digest.data(), digest.size()) == 1;
+}
+
+// The thread keeps one key and moves its point: building one would add a third to the cost of the
+// signature.
+bool holds_once(const PublicKey& point, ByteView message, const Signature& signature) {
+  thread_local Key key;
+  if (!key) key = new_key();
+  if (!key || !set_point(key.get(), point)) return false;
+  const auto context = ready_to_verify(key.get());
+  return context && holds(context.get(), keystore::sha256(message), signature);
 }
 
 std::string about(const JwsUse& use, std::string_view why) {
@@ -137,11 +162,10 @@ Result<Es256Verifier> Es256Verifier::create(const PublicKey& key) {
   if (!on_curve(key)) return fail(Errc::malformed, "prepare a key: the point is not on P-256");
   auto state = std::make_unique<State>();
   state->key = key;
-  state->handle = make_key(key);
-  if (state->handle)
-    state->context.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, state->handle.get(), nullptr));
-  if (!state->context || EVP_PKEY_verify_init(state->context.get()) != 1)
-    return fail(Errc::internal, "prepare a key: OpenSSL refuses it");
+  state->handle = new_key();
+  if (state->handle && set_point(state->handle.get(), key))
+    state->context = ready_to_verify(state->handle.get());
+  if (!state->context) return fail(Errc::internal, "prepare a key: OpenSSL refuses it");
   return Es256Verifier(std::move(state));
 }
 
@@ -150,9 +174,7 @@ const PublicKey& Es256Verifier::key() const {
 }
 
 bool Es256Verifier::verify_digest(const Digest& digest, const Signature& signature) const {
-  const auto der = to_der(signature);
-  return EVP_PKEY_verify(state_->context.get(), der.bytes.data(), der.size, digest.data(),
-                         digest.size()) == 1;
+  return holds(state_->context.get(), digest, signature);
 }
 
 bool Es256Verifier::verify(ByteView message, const Signature& signature) const {
@@ -181,7 +203,15 @@ Checked<UnverifiedJws> UnverifiedJws::parse(std::string_view compact, const JwsU
 }
 
 Checked<VerifiedJws> UnverifiedJws::verify(const Es256Verifier& key) && {
-  if (!key.verify(as_bytes(signing_input_), signature_))
+  return std::move(*this).accept(key.verify(as_bytes(signing_input_), signature_));
+}
+
+Checked<VerifiedJws> UnverifiedJws::verify_once(const PublicKey& key) && {
+  return std::move(*this).accept(holds_once(key, as_bytes(signing_input_), signature_));
+}
+
+Checked<VerifiedJws> UnverifiedJws::accept(bool signature_holds) && {
+  if (!signature_holds)
     return reject(Reason::signature, about(use_, "the signature does not verify"));
   if (auto parsed = unverified_claims(); !parsed) return parsed.error();  // not unverified any more
   return VerifiedJws(std::move(header_), std::move(*claims_));

@@ -124,9 +124,7 @@ Checked<StatusList> StatusList::verify(std::string_view compact, const Jwks& key
   if (entry == nullptr)
     return reject(Reason::unknown_key, about("its kid names no key of the set"),
                   "fetch the issuer's key set again: keys rotate");
-  const auto key = Es256Verifier::create(entry->key);
-  if (!key) return reject(Reason::malformed, key.error());
-  const auto verified = std::move(*unverified).verify(*key);
+  const auto verified = std::move(*unverified).verify_once(entry->key);
   if (!verified) return verified.error();
   const auto& claims = verified->claims();
   const auto named = optional_string(claims, "iss", kWhere);

@@ -47,9 +47,7 @@ Result<void> check_checkpoint(std::string_view line, const HashOf& hash_of,
   if (!unverified) return wrong(unverified.error().what);
   const auto* key = keys.find(unverified->header().kid);
   if (key == nullptr) return fail(Errc::not_found, "check a checkpoint: its key is not known");
-  const auto verifier = attest::Es256Verifier::create(key->key);
-  if (!verifier) return verifier.error();
-  const auto verified = std::move(*unverified).verify(*verifier);
+  const auto verified = std::move(*unverified).verify_once(key->key);
   if (!verified) return wrong(verified.error().what);
   const auto signed_seq = attest::integer_member(verified->claims(), "seq", "an audit head");
   const auto signed_hash = attest::string_member(verified->claims(), "hash", "an audit head");

@@ -66,6 +66,44 @@ TEST_CASE("a verifier is not made for a point off the curve") {
   auto key = rfc7515_key();
   key.y[31] ^= 1;
   CHECK_FALSE(Es256Verifier::create(key));
+  CHECK_FALSE(Es256Verifier::create(PublicKey{}));
+}
+
+TEST_CASE("a verifier is not made for a coordinate that is not below p") {
+  PublicKey key;  // x is 0
+  REQUIRE(decode_base64url("ZkhceA4vg9ckM71dhKBrtlQcKvMdrocXKL-FahdPk_Q", key.y));
+  CHECK(Es256Verifier::create(key));
+  REQUIRE(decode_base64url("_____wAAAAEAAAAAAAAAAAAAAAD_______________8", key.x));  // p
+  CHECK_FALSE(Es256Verifier::create(key));
+}
+
+static Checked<VerifiedJws> once(const std::string& compact, const PublicKey& key) {
+  return UnverifiedJws::parse(compact, kAccessTokenUse).value().verify_once(key);
+}
+
+TEST_CASE("a key that is used once verifies what it signed, and nothing of the key before it") {
+  const auto first = test::new_key(), second = test::new_key();
+  const std::string header = R"({"alg":"ES256","typ":"at+jwt"})";
+  const std::string by_first = test::sign_jws(first, header, R"({"a":1})");
+  const std::string by_second = test::sign_jws(second, header, R"({"a":2})");
+  CHECK(once(by_first, first.public_key())->claims().at("a") == 1);
+  CHECK(once(by_second, second.public_key())->claims().at("a") == 2);
+  CHECK(once(by_first, second.public_key()).error().reason == Reason::signature);
+  CHECK(once(by_first, first.public_key()));
+}
+
+TEST_CASE("with a point off the curve nothing verifies once, not even by the key before it") {
+  const auto key = test::new_key();
+  const std::string compact =
+      test::sign_jws(key, R"({"alg":"ES256","typ":"at+jwt"})", R"({"a":1})");
+  REQUIRE(once(compact, key.public_key()));
+  PublicKey beyond;  // not below p: OpenSSL refuses it before it touches the point it has
+  beyond.x.fill(0xFF);
+  CHECK(once(compact, beyond).error().reason == Reason::signature);
+  PublicKey off = key.public_key();
+  off.y[31] ^= 1;
+  CHECK(once(compact, off).error().reason == Reason::signature);
+  CHECK(once(compact, key.public_key()));
 }
 
 TEST_CASE("what an issuer writes, a verifier reads") {
