@@ -1,10 +1,13 @@
 #include <openssl/evp.h>
 
+#include <new>
+
 #include "attest/jose/jwk.h"
 #include "attest/limits.h"
 #include "attest/tpm/digest.h"
 #include "attest/tpm/reader.h"
 #include "attest/tpm/structures.h"
+#include "keystore/owned.h"
 
 namespace badged::attest::tpm {
 
@@ -84,16 +87,32 @@ bool pad(const Bytes& value, std::span<std::uint8_t> out) {
   return true;
 }
 
+using Hash = Owned<EVP_MD, EVP_MD_free>;
+
+// EVP_sha256() and its like are looked up among the providers at each use, which costs as much as
+// hashing a structure of a TPM.
+Hash fetch(const char* name) {
+  Hash hash(EVP_MD_fetch(nullptr, name, nullptr));
+  if (!hash) throw std::bad_alloc();  // every build of OpenSSL has these
+  return hash;
+}
+
 }  // namespace
 
 const EVP_MD* accepted_digest(Alg alg) {
   switch (alg) {
-    case Alg::sha256:
-      return EVP_sha256();
-    case Alg::sha384:
-      return EVP_sha384();
-    case Alg::sha512:
-      return EVP_sha512();
+    case Alg::sha256: {
+      static const Hash sha256 = fetch("SHA2-256");
+      return sha256.get();
+    }
+    case Alg::sha384: {
+      static const Hash sha384 = fetch("SHA2-384");
+      return sha384.get();
+    }
+    case Alg::sha512: {
+      static const Hash sha512 = fetch("SHA2-512");
+      return sha512.get();
+    }
     default:
       return nullptr;
   }
