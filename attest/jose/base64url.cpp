@@ -24,15 +24,14 @@ bool decode_into(std::string_view text, std::uint8_t* out) {
   std::uint8_t bad = 0;  // values are below 64: any bit above says that a character was not one
   std::size_t i = 0;
   for (; i + 4 <= text.size(); i += 4) {
-    std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 4; ++k) {
-      const std::uint8_t value = value_of(text[i + k]);
-      bad |= value;
-      bits = bits << 6 | (value & 0x3Fu);
-    }
-    *out++ = static_cast<std::uint8_t>(bits >> 16);
-    *out++ = static_cast<std::uint8_t>(bits >> 8);
-    *out++ = static_cast<std::uint8_t>(bits);
+    // In one step: a loop over four characters, which GCC does not unroll here, takes twice as
+    // long.
+    const std::uint8_t a = value_of(text[i]), b = value_of(text[i + 1]);
+    const std::uint8_t c = value_of(text[i + 2]), d = value_of(text[i + 3]);
+    bad |= a | b | c | d;
+    *out++ = static_cast<std::uint8_t>(a << 2 | b >> 4);
+    *out++ = static_cast<std::uint8_t>(b << 4 | c >> 2);
+    *out++ = static_cast<std::uint8_t>(c << 6 | d);
   }
   const std::size_t rest = text.size() - i;
   if (rest == 0) return bad < 64;

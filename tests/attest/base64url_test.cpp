@@ -31,6 +31,19 @@ TEST_CASE("base64url refuses every second text for a value") {
   CHECK_FALSE(decode_base64url(std::string_view("Zm\0v", 4), 64));
 }
 
+TEST_CASE("base64url refuses every character outside its alphabet, wherever it stands") {
+  const std::string_view alphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  for (std::size_t place = 0; place < 10; ++place)
+    for (int c = 0; c < 256; ++c) {
+      std::string text = "AAAAAAAAAAA";  // two groups of four and one of three
+      text[place] = static_cast<char>(c);
+      CAPTURE(place, c);
+      CHECK(decode_base64url(text, 64).has_value() ==
+            (alphabet.find(text[place]) != alphabet.npos));
+    }
+}
+
 TEST_CASE("base64url refuses more than it may decode") {
   CHECK(decode_base64url("Zm9v", 3));
   CHECK_FALSE(decode_base64url("Zm9v", 2));
