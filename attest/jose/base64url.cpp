@@ -24,8 +24,7 @@ bool decode_into(std::string_view text, std::uint8_t* out) {
   std::uint8_t bad = 0;  // values are below 64: any bit above says that a character was not one
   std::size_t i = 0;
   for (; i + 4 <= text.size(); i += 4) {
-    // In one step: a loop over four characters, which GCC does not unroll here, takes twice as
-    // long.
+    // In one step: GCC does not unroll a loop over four characters, which takes half as long again.
     const std::uint8_t a = value_of(text[i]), b = value_of(text[i + 1]);
     const std::uint8_t c = value_of(text[i + 2]), d = value_of(text[i + 3]);
     bad |= a | b | c | d;
