@@ -4,6 +4,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/value_stack.hpp>
 #include <cmath>
+#include <cstring>
 #include <string>
 
 namespace badged::attest {
@@ -228,13 +229,47 @@ std::string as_utf8(std::string_view text) {
   return out;
 }
 
+namespace {
+
+bool is_plain(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
+}
+
+// Whether all eight characters stand for themselves, for all at once: a token has 150 such groups.
+bool are_plain(std::uint64_t eight) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  constexpr std::uint64_t kTops = kOnes << 7;
+  const auto below = [&](std::uint64_t word, unsigned limit) {
+    return (word - kOnes * limit) & ~word & kTops;  // exact where no byte of it is above 0x7F
+  };
+  return ((eight & kTops) | below(eight, 0x20) | below(eight ^ kOnes * '"', 1) |
+          below(eight ^ kOnes * '\\', 1)) == 0;
+}
+
+// How many characters from the beginning stand for themselves.
+std::size_t plain_length(std::string_view text) {
+  std::size_t i = 0;
+  std::uint64_t eight = 0;
+  for (; i + sizeof eight <= text.size(); i += sizeof eight) {
+    std::memcpy(&eight, text.data() + i, sizeof eight);
+    if (!are_plain(eight)) break;
+  }
+  while (i < text.size() && is_plain(text[i])) ++i;
+  return i;
+}
+
+}  // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
   const auto beyond_ascii = [](char c) { return static_cast<unsigned char>(c) >= 0x80; };
+  const auto plain = plain_length(text);
   std::string converted;
-  if (std::any_of(text.begin(), text.end(), beyond_ascii)) text = converted = as_utf8(text);
+  if (std::any_of(text.begin() + static_cast<std::ptrdiff_t>(plain), text.end(), beyond_ascii))
+    text = converted = as_utf8(text);
   out += '"';
   std::size_t done = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (std::size_t i = plain; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text, done, i - done);

@@ -1,7 +1,8 @@
 // The append-only audit file: an entry is acknowledged only once it is on disk.
 //
 // Group commit: one thread of the log's own writes everything that waits, syncs once, then says so
-// to all; in a crowd it waits a moment for more (limits::kGroup). Entries get their place in the chain in the order of append().
+// to all; in a crowd it waits a moment for more (limits::kGroup). Entries get their place in the
+// chain in the order of append().
 //
 // Failure: a write or sync that fails (disk full, read-only) is undone by cutting the file back to
 // its last durable line; every entry of that batch is answered with Errc::unavailable and the next

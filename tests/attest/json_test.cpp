@@ -113,6 +113,22 @@ TEST_CASE("a JSON string survives being written, whatever it holds") {
   CHECK(std::string_view(read->as_string()) == text);
 }
 
+TEST_CASE("escapes each character wherever it stands in a string") {
+  const std::string_view hex = "0123456789abcdef";
+  for (int byte = 0; byte < 0x80; ++byte) {
+    const auto c = static_cast<char>(byte);
+    std::string escaped(1, c);
+    if (c == '"' || c == '\\') escaped.insert(0, 1, '\\');
+    if (byte < 0x20) escaped = std::string("\\u00") + hex[byte >> 4 & 15] + hex[byte & 15];
+    for (std::size_t place = 0; place < 20; ++place) {
+      const std::string before(place, 'x'), after(20 - place, ' ');
+      std::string written;
+      append_json_string(written, before + c + after);
+      REQUIRE(written == '"' + before + escaped + after + '"');
+    }
+  }
+}
+
 TEST_CASE("bytes that are no UTF-8 are written so that the JSON is, and no two look alike") {
   std::string written;
   append_json_string(written, "/tmp/\xff\xc3(\xed\xa0\x80 \xc3\xa9");
