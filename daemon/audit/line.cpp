@@ -17,22 +17,23 @@ constexpr std::string_view kHashHead = R"(,"hash":")";
 constexpr std::string_view kHashTail = "\"}";
 constexpr std::size_t kHexDigest = 64;
 
+// Paths are bytes, not text: every byte that is not ASCII is written as itself, so that a line is
+// always valid JSON and no two paths look alike.
 void append_escaped(std::string& out, std::string_view value) {
-  for (const char c : value) {
+  std::size_t done = 0;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const char c = value[i];
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      // Paths are bytes, not text: every byte that is not ASCII is written as itself, so that a
-      // line is always valid JSON and no two paths look alike.
-      out += "\\u00";
-      out += kHexDigits[byte >> 4];
-      out += kHexDigits[byte & 15];
-    } else {
-      out += c;
-    }
+    const bool is_ascii = byte >= 0x20 && byte < 0x7f;
+    if (is_ascii && c != '"' && c != '\\') continue;
+    out.append(value, done, i - done);
+    done = i + 1;
+    if (is_ascii)
+      out.append(1, '\\').append(1, c);
+    else
+      out.append("\\u00").append(1, kHexDigits[byte >> 4]).append(1, kHexDigits[byte & 15]);
   }
+  out.append(value, done);
 }
 
 int hex_value(char c) {
@@ -88,7 +89,7 @@ std::string format_time(std::int64_t unix_ms) {
 }
 
 Entry::Entry(std::string_view kind) {
-  members_.reserve(320);
+  members_.reserve(640);  // of a token: 500 to 600
   members_ = "\"time\":\"" + format_time(now_ms()) + '"';
   text("kind", kind);
 }
