@@ -2,7 +2,22 @@
 
 #include <algorithm>
 
+#include "keystore/sha256.h"
+
 namespace badged::test {
+
+const Digest kDigest = keystore::sha256(as_bytes("something to sign"));
+
+void check_signs(keystore::Store& store, const keystore::StoredKey& key) {
+  const auto signature = sign(store, key.id, kDigest);
+  REQUIRE(signature);
+  CHECK(verifies(key.public_key, kDigest, *signature));
+}
+
+std::string all_files(const std::filesystem::path& keys) {
+  return read_text(keys / "provision.json") + read_text(keys / "attestation.pem") +
+         read_text(keys / "issuer.pem");
+}
 
 std::string must_run(const std::vector<std::string>& arguments, const std::string& tcti,
                      const std::filesystem::path& directory) {

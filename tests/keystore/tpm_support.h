@@ -30,6 +30,20 @@ inline void write_text(const std::filesystem::path& file, const std::string& tex
   std::ofstream(file, std::ios::binary) << text;
 }
 
+// A simulator, and where the keys of a store on it are kept.
+struct TpmAndKeys {
+  Swtpm tpm;
+  TemporaryDirectory directory;
+  std::filesystem::path keys = directory / "keys";
+};
+
+// Files of the keys, to see that none was made anew.
+std::string all_files(const std::filesystem::path& keys);
+
+// Something to sign, and that a key of the store signs it.
+extern const Digest kDigest;
+void check_signs(keystore::Store& store, const keystore::StoredKey& key);
+
 // Runs a program and requires that it succeeds.
 std::string must_run(const std::vector<std::string>& arguments, const std::string& tcti = {},
                      const std::filesystem::path& directory = {});
