@@ -70,6 +70,18 @@ TEST_CASE("refuses another key at the storage root's handle", "[tpm]") {
   CHECK(all_files(c.keys) == files);
 }
 
+TEST_CASE("refuses a TPM whose endorsement seed was changed", "[tpm]") {
+  TpmAndKeys c;
+  { CHECK(Opened(c.tpm.tcti(), c.keys).watch.reaches(Condition::ready)); }
+  const std::string files = all_files(c.keys);
+  must_run({"tpm2_changeeps"}, c.tpm.tcti());
+  Opened opened(c.tpm.tcti(), c.keys);
+  REQUIRE(opened.watch.reaches(Condition::replaced));
+  CHECK(opened.watch.last().message.find("endorsement key") != std::string::npos);
+  CHECK(create_key(*opened.store).error().code == Errc::changed);
+  CHECK(all_files(c.keys) == files);
+}
+
 TEST_CASE("puts the same storage root back when only its handle was freed", "[tpm]") {
   TpmAndKeys c;
   PublicKey issuer;
