@@ -170,6 +170,21 @@ TEST_CASE("no more callers wait for one key than the limit, and the rest is told
   CHECK((**opening.back()).has_value());
 }
 
+TEST_CASE("no more sessions than the limit: the next is told to come back, the others go on") {
+  World world;
+  const Caller caller;
+  const auto process = world.admit(caller);
+  for (std::size_t i = 0; i < limits::kMaxSessions; ++i)
+    REQUIRE(world.open(process, record_of("bot-" + std::to_string(i))).has_value());
+  const auto record = record_of("one-too-many");
+  const auto refused = world.open(process, record);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == Errc::busy);
+  CHECK(world.sessions.find(*process, *record) == nullptr);
+  CHECK(world.open(process, record_of("bot-0")).has_value());
+  CHECK(world.ended.empty());
+}
+
 TEST_CASE("a process that ends while its key is made gets none, and the key is destroyed") {
   World world;
   Caller caller;
