@@ -23,13 +23,16 @@ LockedFile::~LockedFile() {
   if (fd_ >= 0) close(fd_);
 }
 
+static Error busy() {
+  return fail(Errc::busy, "another process keeps it locked",
+              "try again later; `lslocks` names the process");
+}
+
 // flock itself waits without end or not at all.
 static Result<void> lock(int fd, Clock::time_point until) {
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return last_error();
-    if (Clock::now() >= until)
-      return fail(Errc::busy, "another process keeps it locked",
-                  "try again later; `lslocks` names the process");
+    if (Clock::now() >= until) return busy();
     std::this_thread::sleep_for(kAskAgain);  // check: allowed
   }
   return ok();
@@ -51,6 +54,7 @@ Result<LockedFile> LockedFile::open(const std::string& path, std::chrono::millis
     if (lstat(path.c_str(), &named) == 0 && named.st_dev == ours.st_dev &&
         named.st_ino == ours.st_ino)
       return file;
+    if (Clock::now() >= until) return busy();
   }
 }
 

@@ -22,7 +22,7 @@ void MemorySigner::sign(const MemoryKey& key, const Digest& digest, Sink<Signatu
   {
     const std::lock_guard lock(mutex_);
     waiting_.push_back({std::move(*lent), digest, std::move(done)});
-    group = waiting_.size() % kGroup == 0;
+    group = !ready_ && waiting_.size() >= kGroup;
     if (group) ready_ = true;
   }
   if (group) wake_.notify_one();

@@ -27,7 +27,8 @@ class MemorySigner {
 
   // `key` may be destroyed meanwhile: its scalar is wiped when the signature is made. Not bounded
   // here: each request of a connection waits for its own, and connections are bounded.
-  // Begins when kGroup wait, or with wake(): whoever has asked for all that is ready calls it.
+  // Fewer than kGroup do not begin without wake(): whoever has asked for all that is ready calls
+  // it.
   void sign(const MemoryKey& key, const Digest& digest, Sink<Signature> done);
   void wake();
 

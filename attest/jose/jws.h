@@ -88,7 +88,8 @@ class UnverifiedJws {
   // Consumes: after a failure there is nothing left to look at.
   Checked<VerifiedJws> verify(const Es256Verifier& key) &&;
   // The same with a key that is used for this alone: no Es256Verifier, which costs a third of a
-  // signature to create. Nothing verifies with a point off the curve.
+  // signature to create. Nothing verifies with a point off the curve. Each thread that calls it
+  // keeps one public key of OpenSSL's until it ends.
   Checked<VerifiedJws> verify_once(const PublicKey& key) &&;
 
  private:

@@ -7,7 +7,8 @@
 
 namespace badged::attest::tpm {
 
-// nullptr for SHA-1 and everything else but SHA-256, SHA-384 and SHA-512.
+// nullptr for SHA-1 and everything else but SHA-256, SHA-384 and SHA-512. Valid until the process
+// exits: each is looked up once, and kept. From any thread.
 const EVP_MD* accepted_digest(Alg alg);
 
 }  // namespace badged::attest::tpm

@@ -67,13 +67,15 @@ Result<std::string> read_all(const Source& source, std::size_t max_bytes) {
   }
 }
 
-// A device is not read: it may wait, go on without end, or act on being read.
+bool is_file_or_pipe(const struct stat& facts) {
+  return S_ISREG(facts.st_mode) || S_ISFIFO(facts.st_mode);
+}
+
 Result<std::string> read_opened(int fd, const std::string& path, std::size_t max_bytes,
                                 std::chrono::milliseconds patience) {
   struct stat facts {};
   if (fstat(fd, &facts) != 0) return unreadable(path);
-  if (!S_ISREG(facts.st_mode) && !S_ISFIFO(facts.st_mode))
-    return unreadable(path, "neither a file nor a pipe");
+  if (!is_file_or_pipe(facts)) return unreadable(path, "neither a file nor a pipe");
   return read_all({fd, path, Clock::now() + patience}, max_bytes);
 }
 
@@ -83,6 +85,10 @@ Result<std::string> read_input(const std::string& path, std::size_t max_bytes,
                                std::chrono::milliseconds patience) {
   const std::string standard_input = "standard input";
   if (path == "-") return read_all({STDIN_FILENO, standard_input, {}}, max_bytes);
+  // A device is not even opened: some act on that; others wait, or go on without end.
+  struct stat facts {};
+  if (stat(path.c_str(), &facts) == 0 && !is_file_or_pipe(facts))
+    return unreadable(path, "neither a file nor a pipe");
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0) return unreadable(path);
   auto text = read_opened(fd, path, max_bytes, patience);

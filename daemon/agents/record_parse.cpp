@@ -161,9 +161,11 @@ void read_audience(TomlTable& table, Grant& grant) {
   auto audience = table.text("audience", Need::required, kMaxAudienceBytes);
   if (!audience) return;
   if (!is_audience(*audience)) {
+    const bool printable = is_printable_word(*audience);
     table.error("audience",
-                "'audience' holds spaces, quotes or other than ASCII, or a token: " +
-                    quoted_target(*audience),
+                printable ? "'audience' looks like a token"
+                          : "'audience' holds spaces, quotes or other than ASCII: " +
+                                quoted_target(*audience),
                 "the exact string the resource server expects");
     return;
   }

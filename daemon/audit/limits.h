@@ -17,8 +17,8 @@ inline constexpr std::size_t kMaxLine = 64 * 1024;
 inline constexpr std::size_t kMaxPending = 4096;
 
 // Group commit: while the disk is busy with one group the next one gathers. A sync costs the
-// processor 80 us, as much as two tokens. So after a group of kCrowd or more, when others are sure
-// to come, the next waits for kGroup entries, but no longer than a sync takes.
+// processor 100 to 200 us, as much as two or three tokens. So right after a group of kCrowd or more
+// the next waits for as many, at most kGroup, but no longer than a sync takes.
 inline constexpr std::size_t kCrowd = 12;
 inline constexpr std::size_t kGroup = 24;
 inline constexpr std::chrono::microseconds kGroupWait{300};

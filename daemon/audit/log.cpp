@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -15,6 +17,8 @@
 
 namespace badged::audit {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 Error system_error(const std::string& doing) {
   return fail(Errc::unavailable, doing + ": " + std::strerror(errno),
@@ -126,18 +130,18 @@ Log::~Log() {
 }
 
 void Log::append(const Entry& entry, Durable durable) {
-  bool full = false;
   std::size_t waiting = 0;
+  bool enough = false;
   {
     const std::lock_guard lock(mutex_);
-    full = pending_.size() >= limits::kMaxPending;
-    if (!full) pending_.push_back({entry.members(), durable});
-    waiting = pending_.size();
+    if (pending_.size() < limits::kMaxPending) {
+      pending_.push_back({entry.members(), durable});
+      waiting = pending_.size();
+      enough = waiting == wanted_;
+    }
   }
-  if (!full) {
-    if (waiting == 1 || waiting == limits::kGroup) wake_.notify_one();
-    return;
-  }
+  if (waiting == 1 || enough) wake_.notify_one();
+  if (waiting > 0) return;
   post_([durable = std::move(durable)] {
     durable(fail(Errc::busy, "write the audit log: too many entries wait for the disk"));
   });
@@ -153,20 +157,26 @@ Result<void> Log::condition() const {
   return condition_;
 }
 
+// In a crowd, entries that are on their way share the next sync.
+void Log::gather(std::unique_lock<std::mutex>& lock) {
+  const auto begin = Clock::now();
+  wake_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
+  const bool was_idle = Clock::now() - begin > limits::kGroupWait;
+  if (was_idle || wanted_ < limits::kCrowd) return;
+  wake_.wait_for(lock, limits::kGroupWait,
+                 [this] { return stopping_ || pending_.size() >= wanted_; });
+}
+
 void Log::run() {
-  bool crowded = false;
   for (;;) {
     std::vector<Pending> batch;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
-      if (crowded)
-        wake_.wait_for(lock, limits::kGroupWait,
-                       [this] { return stopping_ || pending_.size() >= limits::kGroup; });
+      gather(lock);
       if (pending_.empty()) return;
       batch.swap(pending_);
+      wanted_ = std::min(batch.size(), limits::kGroup);
     }
-    crowded = batch.size() >= limits::kCrowd;
     write_batch(std::move(batch));
   }
 }

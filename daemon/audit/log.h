@@ -56,6 +56,7 @@ class Log {
   };
   Log(std::string path, int file, std::int64_t size, ChainLink head, StateDb& db, Post post);
   void run();
+  void gather(std::unique_lock<std::mutex>& lock);
   void write_batch(std::vector<Pending> batch);
   Result<void> commit(const std::string& lines);
 
@@ -69,6 +70,7 @@ class Log {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Pending> pending_;
+  std::size_t wanted_ = 1;  // entries that a sync waits for in a crowd: those of the one before
   ChainLink head_;
   Result<void> condition_;
   bool stopping_ = false;

@@ -6,6 +6,7 @@
 #include "attest/jose/base64url.h"
 #include "attest/json/strict.h"
 #include "daemon/agents/audience.h"
+#include "daemon/agents/limits.h"
 
 namespace badged::calls {
 namespace {
@@ -72,7 +73,8 @@ Result<EvidenceAsk> read_evidence_ask(const front::Request& request) {
   ask.challenge = std::move(*challenge);
   ask.audience = *request.get("audience");
   if (!agents::is_audience(ask.audience))
-    return bad("audience must be a word of at most 512 printable characters, and no token",
+    return bad("audience must be a word of at most " + std::to_string(agents::kMaxAudienceBytes) +
+                   " printable characters, and no token",
                "the URL or name that the verifier goes by, as in a grant");
   ask.pcrs = {kDefaultPcrs};
   if (const auto text = request.get("pcrs")) {

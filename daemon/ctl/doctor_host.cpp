@@ -47,10 +47,11 @@ Check check_device(const std::string& path) {
 
 Check check_simulator(const std::string& path) {
   struct stat info {};
-  if (::stat(path.c_str(), &info) != 0 && errno == EACCES) return hidden("tpm", path);
-  if (::stat(path.c_str(), &info) != 0)
+  if (::stat(path.c_str(), &info) != 0) {
+    if (errno == EACCES) return hidden("tpm", path);
     return bad("tpm", "the simulator's socket " + path + ": " + std::strerror(errno),
                "start swtpm");
+  }
   if (!S_ISSOCK(info.st_mode)) return bad("tpm", path + " is no socket", "correct tcti");
   return warn("tpm", "a simulator at " + path,
               "its keys are as safe as its state directory: for trials and tests only");

@@ -111,13 +111,22 @@ TEST_CASE("an audience is compared as a string") {
 
 TEST_CASE("a token that was sent as audience or resource is neither answered nor recorded") {
   const std::string jwt = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln";
-  Ask by_resource;
-  by_resource.resources = {jwt};
-  for (const Ask& mistaken : {for_audience(jwt), by_resource}) {
-    const Denial denial = denied(ask(Sample{}, mistaken));
-    CHECK(denial.code == DenialCode::invalid_target);
-    for (const auto& text : {denial.description, denial.reason, denial.hint})
-      CHECK_THAT(text, !Contains("eyJ"));
+  const std::string spaced = "eyAiYWxnIjoiSFMyNTYifQ.e30.c2ln";  // { "alg"…
+  const std::string on_a_line = "CnsiYWxnIjoiSFMyNTYifQ.e30.c2ln";
+  for (const auto& sent : {jwt, "DPoP " + jwt, "Bearer  " + jwt, spaced, on_a_line}) {
+    CAPTURE(sent);
+    Ask by_resource;
+    by_resource.resources = {sent};
+    for (const Ask& mistaken : {for_audience(sent), by_resource}) {
+      const Denial denial = denied(ask(Sample{}, mistaken));
+      CHECK(denial.code == DenialCode::invalid_target);
+      for (const auto& text : {denial.description, denial.reason, denial.hint})
+        CHECK_THAT(text, !Contains("e30"));
+    }
+  }
+  for (const char* name : {"api.example.org", "eyecare.example.org", "a.b.c", "urn:x", "ledger"}) {
+    CAPTURE(name);
+    CHECK_THAT(denied(ask(Sample{}, for_audience(name))).reason, Contains(name));
   }
 }
 

@@ -232,6 +232,23 @@ TEST_CASE("an entry is refused as busy when too many wait for the disk") {
   CHECK(end_of(lines_of(folder.log())).seq == written);
 }
 
+TEST_CASE("what waits for others in a crowd is written all the same when the log ends") {
+  const Folder folder;
+  OpenLog open(folder);
+  std::size_t answered = 0;
+  const auto append = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i)
+      open.log->append(Entry("token"), [&](Result<void> result) { answered += result ? 1 : 0; });
+  };
+  // The first alone keeps the disk busy, so that the others make a group.
+  append(1 + 2 * limits::kGroup);
+  open.answers.run_until([&] { return answered == 1 + 2 * limits::kGroup; });
+  append(3);
+  open.log.reset();
+  open.answers.run_until([&] { return answered == 4 + 2 * limits::kGroup; });
+  CHECK(lines_of(folder.log()).size() == 4 + 2 * limits::kGroup);
+}
+
 TEST_CASE("every acknowledged entry survives kill -9 of its writer") {
   const Folder folder;
   int report[2];
