@@ -272,10 +272,12 @@ class Configured(unittest.TestCase):
             text = text[:text.index("[keystore]")] + f'[keystore]\nkind = "tpm"\ntcti = "device:{device}"\n'
             badged.config_file.write_text(text)
             os.chown(badged.directory, LOW, LOW)
-            # As a user whom the device's mode keeps out: root may open everything.
+            # As a user whom the device's mode keeps out: root may open everything. With the capability
+            # that the unit gives, without which it cannot tell PID 1's namespaces in a container.
+            see_others = ["--inh-caps=+sys_ptrace", "--ambient-caps=+sys_ptrace"]
             with open(badged.log_file, "ab") as log:
                 badged.process = subprocess.Popen(
-                    as_uid(LOW) + [BUILD / "badged", "--config", badged.config_file],
+                    as_uid(LOW) + see_others + [BUILD / "badged", "--config", badged.config_file],
                     stdout=log, stderr=log)
             wait_for(lambda: "no-permission" in badged.log(), "the condition in the log")
             self.assertIn(str(device), badged.log())
