@@ -335,6 +335,11 @@ class Agent:
     def pid(self):
         return self.process.pid
 
+    def waits_for_an_answer(self):
+        """Whether it has sent the request it was told to: it reads its orders, polls its connection."""
+        number = pathlib.Path(f"/proc/{self.pid}/syscall").read_text().split()[0]
+        return number in ("7", "45")  # poll, recvfrom
+
     def tell(self, **order):
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()

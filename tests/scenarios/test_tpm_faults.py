@@ -1,6 +1,5 @@
 """What can happen to the TPM under a running badged (H26): said, survived, never silent new keys."""
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -19,12 +18,6 @@ FRESH = {"Cache-Control": "no-cache"}
 def setUpModule():
     if os.geteuid() != 0:
         raise unittest.SkipTest("needs root to start agents of other users")
-
-
-def waits_for_an_answer(pid):
-    """Whether an agent has sent its request: it reads its orders, polls its connection."""
-    number = pathlib.Path(f"/proc/{pid}/syscall").read_text().split()[0]
-    return number in ("7", "45")  # poll, recvfrom
 
 
 class Case(unittest.TestCase):
@@ -205,7 +198,7 @@ class Away(Case):
         with self.badged.tpm.stopped():
             waiting = threading.Thread(target=lambda: answers.append(high.proof(held)))
             waiting.start()
-            wait_for(lambda: waits_for_an_answer(high.pid), "the proof to be asked for")
+            wait_for(high.waits_for_an_answer, "the proof to be asked for")
             self.badged.status()  # what was sent before it is read by now
             self.badged.status()
             self.badged.write_record("high", RECORDS["high"].replace("invoices.write", "invoices.list"))
