@@ -2,6 +2,8 @@
 
 #include <openssl/crypto.h>
 
+#include <algorithm>
+
 #include "attest/jose/base64url.h"
 #include "attest/limits.h"
 #include "attest/tpm/qualified_name.h"
@@ -36,7 +38,11 @@ Checked<void> check_parties(const VerifiedClaims& claims, const EvidenceExpectat
                                 "ask for evidence over the challenge that you give here"),
                          challenge);
   findings.pass("challenge", challenge);
-  if (claims.issued_at > expect.now + kFutureLeeway)
+  if (claims.expires_at && *claims.expires_at <= expect.now)
+    return findings.fail(
+        "expires_at", reject(Reason::expired, about("its exp has passed"), "ask for new evidence"),
+        std::to_string(*claims.expires_at));
+  if (std::max(claims.issued_at, claims.not_before.value_or(0)) > expect.now + kFutureLeeway)
     return findings.fail("issued_at",
                          reject(Reason::not_yet_valid, about("it was made in the future"),
                                 "compare the clocks of host and verifier"),

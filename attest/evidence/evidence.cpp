@@ -82,6 +82,12 @@ Checked<VerifiedClaims> read_claims(const json::object& claims) {
   if (!issued || *issued < 0 || *issued > kLatestTime)
     return reject(Reason::bad_claim, about("iat is no time of ours"));
   out.issued_at = *issued;
+  const auto expires = optional_time(claims, "exp", kWhere);
+  const auto not_before = optional_time(claims, "nbf", kWhere);
+  if (!expires) return reject(Reason::bad_claim, expires.error());
+  if (!not_before) return reject(Reason::bad_claim, not_before.error());
+  out.expires_at = *expires;
+  out.not_before = *not_before;
   if (auto read = read_key(claims, out); !read) return read.error();
   return out;
 }

@@ -20,6 +20,7 @@ struct VerifiedClaims {
   std::string profile, issuer, subject, audience;
   Bytes challenge;
   std::int64_t issued_at = 0;
+  std::optional<std::int64_t> expires_at, not_before;  // RFC 7519 4.1; badged's has neither
   std::string jkt;      // cnf.jkt; empty: the evidence speaks for the TPM's issuer key
   std::string custody;  // of the key that it speaks for
 };

@@ -31,14 +31,6 @@ Checked<std::int64_t> time_claim(const json::object& claims, std::string_view na
   return *value;
 }
 
-Checked<std::optional<std::int64_t>> optional_time(const json::object& claims,
-                                                   std::string_view name) {
-  if (!claims.contains(name)) return std::optional<std::int64_t>();
-  const auto value = time_claim(claims, name);
-  if (!value) return value.error();
-  return std::optional(*value);
-}
-
 struct Times {
   std::int64_t issued_at = 0;
   std::optional<std::int64_t> not_before, expires_at, ttl;
@@ -48,10 +40,11 @@ struct Times {
 Checked<Times> read_times(const json::object& claims) {
   const auto issued = time_claim(claims, "iat");
   if (!issued) return issued.error();
-  const auto not_before = optional_time(claims, "nbf"), expires = optional_time(claims, "exp"),
-             ttl = optional_time(claims, "ttl");
+  const auto not_before = optional_time(claims, "nbf", kWhere),
+             expires = optional_time(claims, "exp", kWhere),
+             ttl = optional_time(claims, "ttl", kWhere);
   for (const auto* read : {&not_before, &expires, &ttl})
-    if (!*read) return read->error();
+    if (!*read) return bad(read->error().what);
   if (*ttl == 0) return bad("`ttl` must be positive");
   return Times{*issued, *not_before, *expires, *ttl};
 }

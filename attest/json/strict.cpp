@@ -205,6 +205,14 @@ Result<std::int64_t> integer_member(const json::object& from, std::string_view n
   return **found;
 }
 
+Result<std::optional<std::int64_t>> optional_time(const json::object& from, std::string_view name,
+                                                  std::string_view where) {
+  auto found = optional_integer(from, name, where);
+  if (found && *found && (**found < 0 || **found > kLatestTime))
+    return bad_member(where, name, "is no time of ours");
+  return found;
+}
+
 Result<const json::object*> object_member(const json::object& from, std::string_view name,
                                           std::string_view where) {
   const auto* value = from.if_contains(name);

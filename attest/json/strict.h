@@ -33,6 +33,10 @@ Result<std::string_view> string_member(const boost::json::object& from, std::str
                                        std::string_view where);
 Result<std::int64_t> integer_member(const boost::json::object& from, std::string_view name,
                                     std::string_view where);
+// The same, where it is there: seconds since 1970 that are no time of ours (negative, or after
+// kLatestTime) are refused.
+Result<std::optional<std::int64_t>> optional_time(const boost::json::object& from,
+                                                  std::string_view name, std::string_view where);
 Result<const boost::json::object*> object_member(const boost::json::object& from,
                                                  std::string_view name, std::string_view where);
 

@@ -1,5 +1,7 @@
 #include "daemon/ctl/outcome.h"
 
+#include <array>
+#include <charconv>
 #include <cstdio>
 #include <iostream>
 
@@ -143,6 +145,11 @@ std::string plain(const boost::json::value& value) {
     std::string joined;
     for (const auto& element : *array) joined += (joined.empty() ? "" : " ") + plain(element);
     return joined;
+  }
+  if (const auto* number = value.if_double()) {
+    std::array<char, 32> text{};
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), *number).ptr;
+    return {text.data(), end};
   }
   return printable(boost::json::serialize(value));
 }

@@ -290,6 +290,16 @@ TEST_CASE("claims that are missing, of another form or from the future are refus
   EvidenceMaker early;
   early.iat = test::kNow + kFutureLeeway + 1;
   CHECK(verdict(early) == Reason::not_yet_valid);
+  const auto timed = [](const char* name, std::int64_t at) {
+    const auto member = "\"" + std::string(name) + "\":" + std::to_string(at);
+    return with("\"iat\":", member + ",\"iat\":");
+  };
+  CHECK(timed("exp", test::kNow) == Reason::expired);
+  CHECK_FALSE(timed("exp", test::kNow + 1));
+  CHECK(timed("nbf", test::kNow + kFutureLeeway + 1) == Reason::not_yet_valid);
+  CHECK_FALSE(timed("nbf", test::kNow + kFutureLeeway));
+  CHECK(timed("exp", -1) == Reason::bad_claim);
+  CHECK(with("\"iat\":", "\"nbf\":\"x\",\"iat\":") == Reason::bad_claim);
 }
 
 TEST_CASE("records that are missing, doubled, empty or of another type are malformed") {

@@ -49,6 +49,11 @@ TEST_CASE("forms are encoded byte by byte") {
         "grant_type=client_credentials&audience=https%3A%2F%2Fa%2F&scope=x%20y");
 }
 
+TEST_CASE("numbers are written as people write them") {
+  CHECK(text_at({{"took_ms", 4.847}}, "took_ms") == "4.847");
+  CHECK(text_at({{"tokens", 12}}, "tokens") == "12");
+}
+
 TEST_CASE("answers with missing members still read") {
   CHECK(whoami_text({}).empty());
   CHECK(status_text({}).find("badged") == std::string::npos);
