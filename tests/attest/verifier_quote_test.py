@@ -121,8 +121,11 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         fifo = os.path.join(self.directory, "fifo")
         os.mkfifo(fifo)
-        with subprocess.Popen(["cp", attest, fifo]):
-            self.assertEqual(quote(ak, fifo, signature)[0], 0)
+        writer = subprocess.Popen(["cp", attest, fifo])
+        self.addCleanup(writer.wait)
+        self.addCleanup(writer.kill)  # it waits for a reader, also where none comes
+        self.assertEqual(quote(ak, fifo, signature)[0], 0)
+        self.assertEqual(writer.wait(60), 0)
 
     def test_reads_no_device(self):
         code, answer, _ = quote(vector("ak.public"), "/dev/zero", vector("quote.signature"))

@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from evidence_case import AT_ONCE_EACH, IMA_LOG_LIMIT, LOW, Case, ask, fresh, setUpModule  # noqa: E402
-from harness import call, part, wait_for  # noqa: E402
+from harness import DEADLINE, call, part, wait_for  # noqa: E402
 
 
 class Busy(Case):
@@ -19,13 +19,14 @@ class Busy(Case):
         badged = self.start()
         agents = [self.agent(badged, LOW) for _ in range(AT_ONCE_EACH + 1)]
         for agent in agents:
-            agent.token()
+            self.assertEqual(agent.token()[0], 200)  # each has its session
         answers = []
         with badged.tpm.stopped():
             waiting = [threading.Thread(target=lambda a=agent: answers.append(
                 a.call("POST", "/v1/evidence", ask()))) for agent in agents]
             for thread in waiting:
                 thread.start()
+                self.addCleanup(thread.join)
             [status, answer] = wait_for(lambda: answers, "the one too many to be refused")[0]
             self.assertEqual((status, answer["error"]), (503, "temporarily_unavailable"))
             self.assertEqual(len(answers), 1)
@@ -46,6 +47,7 @@ class Busy(Case):
                 reader = socket.socket(socket.AF_UNIX)
                 self.addCleanup(reader.close)
                 reader.connect(str(badged.admin_socket))
+                reader.settimeout(DEADLINE)
                 reader.sendall(request)
                 self.assertEqual(reader.recv(15), b"HTTP/1.1 200 OK")  # the rest stays there
                 readers.append(reader)

@@ -146,6 +146,7 @@ class Away(Case):
         with self.badged.tpm.stopped():
             waiting = threading.Thread(target=lambda: answers.append(high.token(FRESH)))
             waiting.start()
+            self.addCleanup(waiting.join)
             for _ in range(50):
                 self.good(low.token(FRESH))
                 self.assertEqual(low.call("GET", "/v1/whoami")[0], 200)
@@ -166,6 +167,7 @@ class Away(Case):
                        (lambda: high.token(FRESH), lambda: other.token())]
             for each in waiting:
                 each.start()
+                self.addCleanup(each.join)
             for each in waiting:  # they end though the TPM says nothing
                 each.join(DEADLINE)
             for answer in answers:
@@ -198,6 +200,7 @@ class Away(Case):
         with self.badged.tpm.stopped():
             waiting = threading.Thread(target=lambda: answers.append(high.proof(held)))
             waiting.start()
+            self.addCleanup(waiting.join)
             wait_for(high.waits_for_an_answer, "the proof to be asked for")
             self.badged.status()  # what was sent before it is read by now
             self.badged.status()
