@@ -17,6 +17,10 @@ namespace badged::keystore {
 
 class MemorySigner {
  public:
+  // Waking a thread costs a fifth of a signature; more at once, and the threads take turns where
+  // they should work side by side.
+  static constexpr std::size_t kGroup = 8;
+
   // Brings work back to the owner's thread: called once for all that was signed in one go.
   using Post = std::function<void(std::function<void()>)>;
 
@@ -33,9 +37,6 @@ class MemorySigner {
   void wake();
 
  private:
-  // Waking a thread costs a fifth of a signature; more at once, and the threads take turns where
-  // they should work side by side.
-  static constexpr std::size_t kGroup = 8;
   struct Job {
     MemoryKey::Lent key;
     Digest digest;
