@@ -108,8 +108,8 @@ Checked<void> compare_state(const TpmState& seen, const TpmState& now, bool cloc
   return {};
 }
 
-Checked<StateFile> StateFile::open(std::string path) {
-  auto locked = LockedFile::open(path);
+Checked<StateFile> StateFile::open(std::string path, std::chrono::milliseconds patience) {
+  auto locked = LockedFile::open(path, patience);
   if (!locked) {
     auto unusable = broken(path, locked.error().what);
     if (locked.error().code != Errc::busy) return unusable;

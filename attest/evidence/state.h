@@ -2,6 +2,7 @@
 // or exchanged are seen.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -36,8 +37,9 @@ Checked<void> compare_state(const TpmState& seen, const TpmState& now, bool cloc
 class StateFile {
  public:
   // Errors are Reason::state_broken: not ours, damaged, or written by a newer badged; and
-  // Reason::busy, where another process has had it locked for kLockPatience.
-  static Checked<StateFile> open(std::string path);
+  // Reason::busy, where another process has had it locked for `patience`.
+  static Checked<StateFile> open(std::string path,
+                                 std::chrono::milliseconds patience = kLockPatience);
   const std::optional<TpmState>& seen() const { return seen_; }
   // Durable when it returns; a crash leaves the old content or the new. Consumes: once more, also
   // after a failure, is Reason::state_broken.

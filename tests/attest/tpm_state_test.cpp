@@ -132,9 +132,9 @@ TEST_CASE(
     "a state file that another process keeps locked is busy: no verdict, and no endless wait") {
   const TemporaryState state;
   const auto held = LockedFile::open(state.path).value();
-  const auto busy = LockedFile::open(state.path, std::chrono::milliseconds(0));
+  const auto busy = StateFile::open(state.path, std::chrono::milliseconds(0));
   REQUIRE_FALSE(busy);
-  CHECK(busy.error().code == Errc::busy);
+  CHECK(busy.error().reason == Reason::busy);
 }
 
 TEST_CASE("refused evidence leaves no trace in the state") {
