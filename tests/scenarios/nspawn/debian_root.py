@@ -1,6 +1,7 @@
 """Roots of Debian: directories made from the host's own package sources, kept, and made again when what they are made
 of changed. Raises unittest.SkipTest with the reason where none can be made.
 """
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -11,22 +12,35 @@ import tempfile
 import unittest
 
 SUITE = "bookworm"
+NO_ROOT = "no root of Debian"
+STAMP = ".made-of"  # in a root: what it was made of, written when it is whole
 # deb822 or one-line files, as mmdebstrap takes them; absent ones are left out.
 SOURCES = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]
-# What apt and mmdebstrap (which says little of why) print when nothing answers; a wrong package's name is another thing.
-NO_MIRROR = re.compile("apt-get update .*failed|Failed to fetch|Temporary failure resolving")
+# What apt prints, also below mmdebstrap, when nothing answers; a file that a mirror does not have is another thing.
+NO_MIRROR = re.compile("Could not connect|Temporary failure|Connection (timed out|failed|refused)|Could not resolve|"
+                       "(?i:Failed to fetch .*(timed out|connect))")
+LIMIT = 600  # seconds, for half a minute's work with a mirror
 
 
-def require(condition, word):
+def require(condition, word, lacking=NO_ROOT):
     if not condition:
-        raise unittest.SkipTest("no root of Debian: " + word)
+        raise unittest.SkipTest(f"{lacking}: {word}")
 
 
 def require_mirror(said):
     require(not NO_MIRROR.search(said), "Debian's mirror is out of reach: " + said[-300:])
 
 
-def _text(path):
+@contextlib.contextmanager
+def mirror_in_time(what):
+    """A mirror that hangs is out of reach, too."""
+    try:
+        yield
+    except subprocess.TimeoutExpired as late:
+        raise unittest.SkipTest(f"{NO_ROOT}: {what} took more than {late.timeout:.0f} s") from late
+
+
+def text(path):
     """The file's text; empty when there is no such file."""
     if not os.path.exists(path):
         return ""
@@ -34,40 +48,52 @@ def _text(path):
         return file.read()
 
 
+def _forget(path):
+    """Removes a root; what is left where that ends half way is not taken for one."""
+    if os.path.isdir(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(path, STAMP))
+        shutil.rmtree(path)
+
+
 def kept(path, made_of, make):
     """`path`, where make(directory) was once called for exactly this list of words."""
     require(os.geteuid() == 0, "needs root")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     wanted = hashlib.sha256(" ".join(made_of).encode()).hexdigest()
-    stamp = path + ".stamp"
+    stamp = os.path.join(path, STAMP)
     with open(path + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.isdir(path) and _text(stamp) == wanted:
+        if os.path.isdir(path) and text(stamp) == wanted:
             return path
         temporary = tempfile.mkdtemp(prefix="debian-", dir=os.path.dirname(path))
         try:
             make(temporary)
-            shutil.rmtree(path, ignore_errors=True)
+            with open(os.path.join(temporary, STAMP), "w") as file:
+                file.write(wanted)
+            _forget(path)
             os.rename(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        with open(stamp, "w") as file:
-            file.write(wanted)
     return path
 
 
 def _bootstrap(directory, packages):
     require(shutil.which("mmdebstrap"), "mmdebstrap is not installed")
     # A mirror that knows the suite is enough; sources for other suites and vendors are not used.
-    sources = [path for path in SOURCES if SUITE in _text(path)][:1]
+    sources = [path for path in SOURCES if SUITE in text(path)][:1]
     # The host's /run/systemd must exist for the hooks of systemd's packages.
     os.makedirs("/run/systemd", exist_ok=True)
     include = ["--include=" + ",".join(packages)] if packages else []
-    done = subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", *include, SUITE, directory,
-                           *sources], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # Processes of its own, which end with it. With --quiet it would not say why apt failed.
+    command = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child", "mmdebstrap", "--variant=minbase",
+               "--mode=root", *include, SUITE, directory, *sources]
+    with mirror_in_time("mmdebstrap"):
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace", timeout=LIMIT)
     if done.returncode:
-        require_mirror(done.stderr)
-        raise RuntimeError(f"mmdebstrap: {done.returncode}\n{done.stderr}")
+        require_mirror(done.stdout)
+        raise RuntimeError(f"mmdebstrap: {done.returncode}\n{done.stdout}")
 
 
 def built(path, packages=()):

@@ -10,14 +10,16 @@ enforced in there: cgroup limits and IPAddressDeny.
 """
 
 import dataclasses
+import functools
 import os
 import shutil
 import subprocess
 import tempfile
-import unittest
 
 import debian_root
+from debian_root import text
 
+_require = functools.partial(debian_root.require, lacking="no systemd container")
 PACKAGES = ["systemd-sysv", "dbus", "python3-minimal", "libpython3-stdlib", "libssl3", "openssl",
             "libtss2-esys-3.0.2-0", "libtss2-mu0", "libtss2-rc0", "libtss2-tctildr0",
             "libtss2-tcti-device0", "libtss2-tcti-swtpm0", "libsqlite3-0", "libsystemd0", "curl",
@@ -50,19 +52,6 @@ class Outcome:
     output: str   # what the script printed, both streams
     journal: str  # of the whole system
     console: str  # of systemd-nspawn itself and PID 1
-
-
-def _require(condition, word):
-    if not condition:
-        raise unittest.SkipTest("no systemd container: " + word)
-
-
-def _text(path):
-    """The file's text; empty when there is no such file."""
-    if not os.path.exists(path):
-        return ""
-    with open(path, errors="replace") as file:
-        return file.read()
 
 
 def root():
@@ -131,5 +120,5 @@ def _boot(share, script, units, files, binds, writable, timeout):
         console += "\n(killed: the scenario did not end in time)"
     if not os.path.exists(os.path.join(guest, ".output")):
         _require(process.returncode == 0 or "killed" in console, f"it does not boot here: {console[-500:]}")
-    return Outcome(process.returncode, _text(os.path.join(guest, ".output")),
-                   _text(os.path.join(guest, ".journal")), console)
+    return Outcome(process.returncode, text(os.path.join(guest, ".output")),
+                   text(os.path.join(guest, ".journal")), console)
