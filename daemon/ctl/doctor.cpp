@@ -201,7 +201,9 @@ Outcome doctor(const Options& given) {
 
   bool fine = true;
   for (const Check& check : checks) fine = fine && check.verdict != Check::Verdict::bad;
-  return Answer{as_json(checks, fine), as_text(checks), fine ? Exit::yes : Exit::no};
+  if (fine) return Answer{as_json(checks, fine), as_text(checks)};
+  return verdict_no(as_json(checks, fine), as_text(checks), "unhealthy",
+                    "something is bad: see `checks`", "each check that is bad has a hint");
 }
 
 }  // namespace badged::ctl

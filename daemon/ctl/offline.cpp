@@ -84,8 +84,11 @@ Outcome agents_validate(const Options& options) {
   agents::LoadReport report = agents::load_directory(options.directory, rules.value(), *accounts);
   auto json = object_of(agents::validation_json(report, options.directory));
   if (json.has_error()) return json.error();
-  return Answer{std::move(json.value()), agents::validation_text(report, options.directory),
-                report.clean() ? Exit::yes : Exit::no};
+  std::string text = agents::validation_text(report, options.directory);
+  if (report.clean()) return Answer{std::move(json.value()), std::move(text)};
+  return verdict_no(std::move(json.value()), std::move(text), "invalid_records",
+                    std::to_string(report.problems.size()) + " problems in " + options.directory,
+                    "`problems` names each with its file, line and remedy");
 }
 
 Outcome agents_new(const Options& options) {
@@ -136,7 +139,10 @@ Outcome audit_verify(const Options& options) {
                      std::to_string(verdict.checkpoints) + " signed heads\n";
   if (!verdict.problem.empty()) text += verdict.problem + '\n';
   for (const std::string& missing : verdict.not_checked) text += "not checked: " + missing + '\n';
-  return Answer{std::move(json), printable(text, true), verdict.intact ? Exit::yes : Exit::no};
+  text = printable(text, true);
+  if (verdict.intact) return Answer{std::move(json), std::move(text)};
+  return verdict_no(std::move(json), std::move(text), "not_intact", verdict.problem,
+                    "keep the file as it is: it is evidence");
 }
 
 }  // namespace badged::ctl

@@ -123,6 +123,15 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+Answer verdict_no(boost::json::object json, std::string text, std::string_view error,
+                  std::string_view description, std::string_view hint) {
+  json["error"] = error;
+  json["error_description"] = printable(description);
+  json["hint"] = printable(hint);
+  json["correlation_id"] = "";  // nothing was refused that a record would show
+  return Answer{std::move(json), std::move(text), Exit::no};
+}
+
 std::string text_at(const boost::json::object& object, std::string_view name) {
   const boost::json::value* value = object.if_contains(name);
   return value ? plain(*value) : std::string();

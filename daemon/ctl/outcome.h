@@ -34,6 +34,10 @@ struct Answer {
   int exit_status = -1;   // >= 0: overrides `exit` (exec: the command's own)
 };
 
+// An answer that is a "no": the members of a refusal stand in its JSON, beside what it found.
+Answer verdict_no(boost::json::object json, std::string text, std::string_view error,
+                  std::string_view description, std::string_view hint);
+
 [[noreturn]] inline void throw_exception_from_error(const Failure& f,
                                                     const boost::source_location&) {
   throw std::runtime_error(f.description);

@@ -112,8 +112,12 @@ Outcome whoami(const Options& options) {
   if (answer.has_error()) return answer.error();
   std::string text = whoami_text(answer.value());
   const auto* match = object_at(answer.value(), "match");
-  bool stranger = match && text_at(*match, "record").empty();
-  return Answer{std::move(answer.value()), text, stranger ? Exit::no : Exit::yes};
+  if (!match || !text_at(*match, "record").empty())
+    return Answer{std::move(answer.value()), std::move(text)};
+  const std::string rule = text_at(*match, "first_failed_rule");
+  const std::string remedy = text_at(*match, "satisfied_by");
+  return verdict_no(std::move(answer.value()), std::move(text), "no_record",
+                    "no record matches this process: " + rule, remedy);
 }
 
 Outcome identity(const Options& options) {

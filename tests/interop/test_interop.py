@@ -273,7 +273,10 @@ class Administration(unittest.TestCase):
                          self.run_verb(0, "matrix")["cells"])
 
     def test_whoami_of_another_process_names_rule_and_remedy(self):
-        match = self.run_verb(1, "whoami", "--pid", str(os.getpid()))["match"]
+        answer = self.run_verb(1, "whoami", "--pid", str(os.getpid()))
+        self.assertEqual(answer["error"], "no_record", answer)
+        self.assertTrue(answer["error_description"] and answer["hint"], answer)
+        match = answer["match"]
         self.assertTrue(match["first_failed_rule"] and match["satisfied_by"], match)
         with harness.Agent(self.badged, UID) as agent:
             agent.token(audience=harness.AUDIENCE)
@@ -292,7 +295,8 @@ class Administration(unittest.TestCase):
             answer = self.run_verb(1, "reload")
             self.assertEqual(answer["error"], "invalid_records")
             self.assertTrue(answer["problems"][0]["file"].endswith("bad.toml"))
-            self.assertEqual(self.run_verb(1, "agents", "validate", str(self.badged.agents_dir))["ok"], False)
+            answer = self.run_verb(1, "agents", "validate", str(self.badged.agents_dir))
+            self.assertEqual((answer["ok"], answer["error"]), (False, "invalid_records"))
             self.assertEqual(len(self.run_verb(0, "agents", "list")["agents"]), 1)
         finally:
             (self.badged.agents_dir / "bad.toml").unlink()
@@ -313,6 +317,7 @@ class Administration(unittest.TestCase):
                 answer = self.run_verb(1, "audit", "verify", str(file))
                 self.assertFalse(answer["intact"])
                 self.assertTrue(answer["problem"])
+                self.assertEqual((answer["error"], answer["error_description"]), ("not_intact", answer["problem"]))
         file = self.badged.directory / "copy.jsonl"
         file.write_text(text)
         self.assertIn("tail", " ".join(self.run_verb(0, "audit", "verify", str(file))["not_checked"]))
