@@ -16,7 +16,7 @@ namespace badged::attest {
 // The request that a proof must be for. Views live through the call.
 struct ProofExpectation {
   std::string_view method;  // as sent: "GET"
-  std::string_view url;     // as requested; query ignored, fragment refused
+  std::string_view url;     // as requested; query and fragment ignored
   std::optional<std::string_view>
       access_token;                       // check 12: ath is its hash (absent at a token endpoint)
   std::optional<std::string_view> jkt;    // check 12: cnf.jkt of that token

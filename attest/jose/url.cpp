@@ -15,7 +15,7 @@ namespace {
 
 Error bad_url(std::string_view why) {
   return fail(Errc::malformed, std::string("read a URL: ").append(why),
-              "expected http or https, a host in ASCII, no user information, no fragment");
+              "expected http or https, a host in ASCII, no user information");
 }
 
 // Not <cctype>: it follows the locale.
@@ -172,14 +172,13 @@ bool has_hidden_dots(std::string_view path) {
 
 Result<std::string> normalise_htu(std::string_view url) {
   if (url.size() > kUrlBytes) return bad_url("too long");
-  if (url.find('#') != std::string_view::npos) return bad_url("it has a fragment");
+  url = url.substr(0, url.find_first_of("?#"));
   const auto mark = url.find("://");
   if (mark == std::string_view::npos) return bad_url("no scheme");
   const std::string scheme = lowered(url.substr(0, mark));
   const bool https = scheme == "https";
   if (!https && scheme != "http") return bad_url("neither http nor https");
   auto rest = url.substr(mark + 3);
-  rest = rest.substr(0, rest.find('?'));
   const auto slash = rest.find('/');
   auto authority = normal_authority(rest.substr(0, slash), https);
   if (!authority) return authority.error();

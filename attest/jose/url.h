@@ -10,9 +10,9 @@ namespace badged::attest {
 
 // Scheme, authority and path in normal form: lower-case scheme and host, default port dropped,
 // unreserved characters decoded and other escapes in upper case, dot segments removed, "" as "/".
-// The query is dropped (htu has none). The path stays case-sensitive, %2F stays an escape. Refused:
-// a fragment, user information, another scheme, a host that is not ASCII, bad escapes, bad ports,
-// more than kUrlBytes.
+// Query and fragment are dropped (htu has neither). The path stays case-sensitive, %2F stays an
+// escape. Refused: user information, another scheme, a host that is not ASCII, bad escapes, bad
+// ports, more than kUrlBytes.
 Result<std::string> normalise_htu(std::string_view url);
 
 // Both in normal form: same origin, and `base`'s path is a prefix of whole segments. Also false for

@@ -30,6 +30,10 @@ Result<std::string> grant_url(std::string_view text) {
     return fail(Errc::malformed, "a URL with a query: " + quoted(text),
                 "leave the query out: proofs are made for the path, whatever the query");
   }
+  if (text.find('#') != std::string_view::npos) {
+    return fail(Errc::malformed, "a URL with a fragment: " + quoted(text),
+                "an absolute https URL without fragment and user");
+  }
   auto url = attest::normalise_htu(text);
   if (!url) {
     return fail(Errc::malformed, "no usable URL: " + quoted(text) + ": " + url.error().what,

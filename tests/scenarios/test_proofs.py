@@ -53,6 +53,12 @@ class Proofs(Case):
                 self.assertEqual(status, 400, answer)
                 self.assertIn(answer["error"], ("invalid_target", "invalid_request"))
 
+    def test_query_and_fragment_never_enter_the_proof(self):
+        agent = self.agent(LOW)
+        token = self.granted(agent)
+        self.proved(agent, token, url=URL + "?page=2#end")
+        self.proved(agent, token, url=URL + "#end?/../../x")
+
     def test_a_token_of_one_audience_gets_no_proof_for_another_ones_url(self):
         agent = self.agent(TWO)
         ledger = self.granted(agent, audience=AUDIENCE)
