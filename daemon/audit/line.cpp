@@ -1,9 +1,11 @@
 #include "daemon/audit/line.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <ctime>
 
+#include "attest/json/strict.h"
 #include "daemon/audit/limits.h"
 #include "keystore/sha256.h"
 
@@ -100,6 +102,17 @@ Entry& Entry::text(std::string_view name, std::string_view value) {
   members_ += "\":\"";
   append_escaped(members_, value.substr(0, limits::kMaxTextMember));
   members_ += '"';
+  return *this;
+}
+
+Entry& Entry::utf8(std::string_view name, std::string_view value) {
+  auto length = std::min(value.size(), limits::kMaxTextMember);
+  const auto continues = [&] { return (static_cast<unsigned char>(value[length]) & 0xC0) == 0x80; };
+  while (length > 0 && length < value.size() && continues()) --length;
+  members_ += ",\"";
+  members_ += name;
+  members_ += "\":";
+  attest::append_json_string(members_, value.substr(0, length));
   return *this;
 }
 

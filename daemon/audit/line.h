@@ -16,13 +16,18 @@
 
 namespace badged::audit {
 
-// What happened, as members from `time` on. Values are escaped here; names are literals of ours.
+// What happened, as members from `time` on. Values are escaped here; names are literals of ours. A
+// value is cut after limits::kMaxTextMember bytes.
 class Entry {
  public:
   // `kind`: token, denial, proof-refused, reload, finding, use, checkpoint, start, stop.
   explicit Entry(std::string_view kind);
 
+  // Bytes, as paths are: each that is not printable ASCII as \u00HH, so no two look alike.
   Entry& text(std::string_view name, std::string_view value);
+  // Names that came as strings of JSON, thus UTF-8: written as they are, so that who looks for a
+  // person finds the line.
+  Entry& utf8(std::string_view name, std::string_view value);
   Entry& number(std::string_view name, std::int64_t value);
 
   const std::string& members() const { return members_; }

@@ -147,14 +147,14 @@ audit::Entry token_entry(const Context& context, const policy::Grant& grant,
 
 // On whose behalf, and of which token; never that token itself.
 void add_exchange(audit::Entry& entry, const Exchanged& exchanged) {
-  entry.text("grant", "token-exchange").text("subject_issuer", exchanged.subject_issuer);
+  entry.text("grant", "token-exchange").utf8("subject_issuer", exchanged.subject_issuer);
   entry.text("subject_jti_sha256", exchanged.subject_jti_sha256);
   if (!exchanged.delegation) return;
-  entry.text("sub", exchanged.delegation->subject);
+  entry.utf8("sub", exchanged.delegation->subject);
   std::string chain;  // the latest first; no `sub` that is read holds a space
   for (const auto& actor : exchanged.delegation->actors)
     chain.append(chain.empty() ? "" : " ").append(actor.subject);
-  entry.text("act", chain);
+  entry.utf8("act", chain);
 }
 
 front::Response token_answer(const Context& context, const std::string& head,

@@ -38,7 +38,7 @@ TEST_CASE("a line is prev, seq, its members, and the hash of the bytes before it
   CHECK(text.find(R"({"prev":")" + to_hex(hash) + R"(","seq":2,)") != std::string::npos);
 }
 
-TEST_CASE("an entry is its time, its kind and its members, always printable ASCII") {
+TEST_CASE("an entry is its time, its kind and its members, bytes as printable ASCII") {
   Entry entry("finding");
   entry.text("path", std::string("\"\\/\n\0\x7f\xc3\xa9 a", 10)).number("n", -5);
   const auto& members = entry.members();
@@ -47,6 +47,16 @@ TEST_CASE("an entry is its time, its kind and its members, always printable ASCI
         R"(,"kind":"finding","path":"\"\\/\u000a\u0000\u007f\u00c3\u00a9 a","n":-5)");
   CHECK(Entry("x").text("long", std::string(5000, 'a')).members().size() <
         limits::kMaxTextMember + 100);
+}
+
+TEST_CASE("a name of JSON is found as it is written, and cut between characters") {
+  Entry entry("token");
+  entry.utf8("sub", "\xc3\xa4lice \"\\\n\xf0\x9f\xa6\x8a \x7f\xff");
+  CHECK(entry.members().substr(33) ==
+        ",\"kind\":\"token\",\"sub\":\"\xc3\xa4lice \\\"\\\\\\u000a\xf0\x9f\xa6\x8a \x7f\\\\xff\"");
+  const auto long_name = std::string(limits::kMaxTextMember - 1, 'a') + "\xc3\xa4";
+  CHECK(Entry("x").utf8("n", long_name).members().ends_with("aaa\""));
+  CHECK(Entry("x").utf8("n", long_name.substr(1)).members().ends_with("aa\xc3\xa4\""));
 }
 
 TEST_CASE("a time is UTC with milliseconds") {

@@ -30,6 +30,14 @@ class AgentsHandOn(Case):
         self.assertEqual((line["sub"], line["subject_issuer"]), ("alice", idp.ISSUER))
         self.assertEqual(line["act"], " ".join(map(spiffe, ("tool", "worker", "orchestrator"))))
 
+    def test_whoever_looks_for_a_person_finds_the_line(self):
+        token = self.people.token(sub="\u00e4lice-\U0001f98a", act={"sub": "s\u00e4\u0161a"})
+        made = claims(self.exchanged(self.agent(WORKER), token, audience=AUDIENCE)["access_token"])
+        text = (self.badged.state_dir / "audit.jsonl").read_text()
+        line = [line for line in text.splitlines() if made["jti"] in line][0]
+        self.assertIn('"sub":"\u00e4lice-\U0001f98a"', line)
+        self.assertIn(f'"act":"{spiffe("worker")} s\u00e4\u0161a"', line)
+
     def test_without_a_person_the_first_agent_is_the_subject(self):
         first = self.agent(ORCHESTRATOR)
         given = self.handed(first, self.own(first, audience=ISSUER))
