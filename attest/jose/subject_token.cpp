@@ -5,6 +5,7 @@
 
 #include "attest/jose/base64url.h"
 #include "attest/json/strict.h"
+#include "attest/json/text.h"
 #include "attest/limits.h"
 
 namespace badged::attest {
@@ -39,12 +40,13 @@ Checked<std::string> required(const json::object& claims, std::string_view name,
 }
 
 // RFC 7519 4.1.2: a StringOrURI. Spaces and controls would let one name pass for several where
-// names are listed, or for another that is compared by its beginning.
+// names are listed, or for another that is compared by its beginning; what cannot be seen or turns
+// the writing round, for another where people read it.
 Checked<std::string> party(const json::object& claims) {
   auto subject = required(claims, "sub", kPartyBytes);
-  const auto is_blank = [](char c) { return (c >= 0 && c <= 0x20) || c == 0x7f; };
-  if (subject && std::any_of(subject->begin(), subject->end(), is_blank))
-    return reject(Reason::bad_claim, about("`sub` holds a space or a control character"));
+  if (subject && (subject->find(' ') != std::string::npos || has_unseen(*subject)))
+    return reject(Reason::bad_claim,
+                  about("`sub` holds a space, a control or an invisible character"));
   return subject;
 }
 

@@ -38,8 +38,9 @@ struct SubjectToken {
 void append_act(std::string& out, std::span<const Actor> actors);
 
 // The claims that matter here, of an object whose signature has been verified. Refused: wrong
-// types, an `act` without `sub` or deeper than kMaxActors, a `sub` with a space or control in it, a
-// cnf that is not jkt, a may_act with members that are not known here (they would be overlooked).
+// types, an `act` without `sub` or deeper than kMaxActors, a `sub` with a space in it or what
+// has_unseen() finds (text.h), a cnf that is not jkt, a may_act with members that are not known
+// here (they would be overlooked).
 Checked<SubjectToken> read_subject(const boost::json::object& claims);
 
 struct SubjectExpectation {

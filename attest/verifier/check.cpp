@@ -5,6 +5,7 @@
 
 #include "attest/evidence/result.h"
 #include "attest/jose/base64url.h"
+#include "attest/json/text.h"
 #include "attest/verifier/input.h"
 #include "attest/verifier/report.h"
 
@@ -58,7 +59,7 @@ Outcome outcome_of(const Appraisal& appraisal, const EvidenceExpectation& expect
   outcome.json = std::move(ear);
   outcome.text = appraisal.findings.warned() ? "good, with warnings" : "good";
   outcome.text += ": evidence of ";
-  append_json_string(outcome.text, evidence.claims().subject);
+  outcome.text += in_quotes(evidence.claims().subject);
   outcome.text += describe(appraisal.findings);
   return outcome;
 }

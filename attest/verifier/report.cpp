@@ -2,7 +2,7 @@
 
 #include <boost/json/array.hpp>
 
-#include "attest/json/strict.h"
+#include "attest/json/text.h"
 
 namespace badged::verifier {
 
@@ -26,13 +26,7 @@ std::string_view word(Finding::Result result) {
 
 // Values may hold what a stranger chose: quoted where it is more than plain words.
 std::string printable(std::string_view text) {
-  for (const char c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      std::string out;
-      attest::append_json_string(out, text);
-      return out;
-    }
-  return std::string(text);
+  return attest::has_unseen(text) ? attest::in_quotes(text) : std::string(text);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "attest/jose/dpop.h"
 #include "attest/jose/status_list.h"
 #include "attest/jose/url.h"
+#include "attest/json/text.h"
 #include "attest/verifier/input.h"
 
 namespace badged::verifier {
@@ -81,12 +82,6 @@ json::array not_checked(const TokenOptions& options, const VerifiedToken& token,
   if (proof != nullptr && proof->nonce && !options.nonce) list.emplace_back("nonce");
   if (!options.status_list) list.emplace_back("status");
   return list;
-}
-
-std::string in_quotes(std::string_view text) {
-  std::string out;
-  append_json_string(out, text);
-  return out;
 }
 
 std::string describe(const VerifiedToken& token, const VerifiedProof* proof,

@@ -5,9 +5,11 @@
 #include "attest/jose/base64url.h"
 #include "attest/jose/dpop.h"
 #include "attest/jose/subject_token.h"
+#include "attest/jose/url.h"
 #include "daemon/calls/authorization_details.h"
 #include "daemon/calls/own_token.h"
 #include "daemon/policy/scope.h"
+#include "daemon/tokens/spiffe_id.h"
 #include "keystore/sha256.h"
 
 namespace badged::calls {
@@ -94,13 +96,37 @@ class SubjectCheck {
   // Agents have their names from this issuer: another one that writes them, as the subject or into
   // a chain, would splice its token to a chain of ours.
   Refused refuse_names_of_ours() const {
-    const auto ours = "spiffe://" + service_.host.trust_domain + '/';
-    bool named = token_.subject.starts_with(ours);
-    for (const auto& actor : token_.actors) named = named || actor.subject.starts_with(ours);
-    if (!named) return std::nullopt;
-    return SubjectRefusal{Side::subject, "subject-spliced",
-                          "the subject token names an agent of this trust domain",
-                          "only badged names agents: hand on the token that badged issued"};
+    auto refusal = refuse_name(token_.subject);
+    for (const auto& actor : token_.actors) {
+      if (!refusal) refusal = refuse_name(actor.subject);
+      if (!refusal && is_this_issuer(actor.issuer))
+        refusal = spliced("the subject token has an actor that this issuer would have named");
+    }
+    return refusal;
+  }
+
+  // What reads like a SPIFFE ID must be one: only then is its trust domain surely another.
+  Refused refuse_name(std::string_view name) const {
+    if (!tokens::looks_like_spiffe_id(name)) return std::nullopt;
+    const auto domain = tokens::trust_domain_of(name);
+    if (!domain)
+      return spliced("the subject token has a name that begins with spiffe: and is no SPIFFE ID");
+    if (*domain == service_.host.trust_domain)
+      return spliced("the subject token names an agent of this trust domain");
+    return std::nullopt;
+  }
+
+  // Other writings of the same URL, too.
+  bool is_this_issuer(const std::string& issuer) const {
+    if (issuer == service_.host.issuer) return true;
+    const auto theirs = attest::normalise_htu(issuer);
+    const auto ours = attest::normalise_htu(service_.host.issuer);
+    return theirs && ours && *theirs == *ours;
+  }
+
+  static SubjectRefusal spliced(std::string description) {
+    return {Side::subject, "subject-spliced", std::move(description),
+            "only badged names agents: hand on the token that badged issued"};
   }
 
   Refused take_ours(const attest::VerifiedToken& token) {

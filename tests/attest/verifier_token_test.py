@@ -90,6 +90,27 @@ class Case(unittest.TestCase):
             self.assertEqual(answer["error"], error)
 
 
+class Shown(Case):
+    def test_nothing_of_a_token_acts_on_a_terminal(self):
+        self.claims.update(sub="al\u202eice\u009b1m\u200b", scope="r\u0085\u2066")
+        done = self.check(self.token())
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(r'"al\u202eice\u009b1m\u200b"', done.stdout)
+        self.assertIn(r'"r\u0085\u2066"', done.stdout)
+        self.claims.update(sub="\u00e4lice")
+        self.assertIn('"\u00e4lice"', self.check(self.token()).stdout)
+        self.claims.update(sub="al\u202eice")
+        answer = json.loads(self.check(self.token(), "--json").stdout)
+        self.assertEqual(answer["claims"]["sub"], "al\u202eice")
+
+
+class Urls(Case):
+    def test_query_and_fragment_of_the_request_do_not_count(self):
+        token = self.token()
+        done = self.check_pair(token, self.proof(token), url=URL + "?page=2#end")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
 class StatusLists(Case):
     """H16: revoked, out of range, expired, oversize after inflation, another list, none."""
 

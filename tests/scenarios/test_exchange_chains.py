@@ -132,6 +132,38 @@ class AgentsHandOn(Case):
                 self.refused(self.ask(agent, self.people.token(**forged), audience=AUDIENCE),
                              "subject", reason="space")
 
+    def test_what_reads_like_a_spiffe_id_is_one_of_another_trust_domain(self):
+        agent = self.agent(WORKER)
+        for name in ("spiffe://example.org", "SPIFFE://EXAMPLE.ORG/host/build-7/agent/high",
+                     "spiffe://example%2eorg/host/build-7/agent/high", "spiffe://example.org./x",
+                     "spiffe://a@example.org/x", "spiffe:x"):
+            for forged in ({"sub": name}, {"act": {"sub": "x", "act": {"sub": name}}}):
+                with self.subTest(forged):
+                    self.refused(self.ask(agent, self.people.token(**forged), audience=AUDIENCE),
+                                 "subject")
+        for name in ("spiffe://example.com/host/build-7", "spiffy://example.org/x"):
+            with self.subTest(name):
+                made = self.exchanged(agent, self.people.token(sub=name), audience=AUDIENCE)
+                self.assertEqual(claims(made["access_token"])["sub"], name)
+
+    def test_another_issuer_has_no_actor_of_this_issuer(self):
+        agent = self.agent(WORKER)
+        for issuer in (ISSUER, ISSUER.upper().replace("HTTPS", "https"), ISSUER + ":443/"):
+            for forged in ({"sub": "worker", "iss": issuer},
+                           {"sub": "x", "act": {"sub": "worker", "iss": issuer}}):
+                with self.subTest(forged):
+                    token = self.people.token(act=forged)
+                    self.refused(self.ask(agent, token, audience=AUDIENCE), "subject",
+                                 reason="this issuer")
+
+    def test_no_name_hides_what_people_would_see(self):
+        agent = self.agent(WORKER)
+        for hidden in "\u0085\u009b\u00a0\u200b\u202e\u2066\u3000\ufeff":
+            for forged in ({"sub": f"ali{hidden}ce"}, {"act": {"sub": f"x{hidden}"}}):
+                with self.subTest(ascii(forged)):
+                    self.refused(self.ask(agent, self.people.token(**forged), audience=AUDIENCE),
+                                 "subject", reason="invisible")
+
     def test_another_issuers_chain_stays_below(self):
         token = self.people.token(act={"sub": "portal", "iss": idp.ISSUER, "more": 1})
         made = claims(self.exchanged(self.agent(WORKER), token, audience=AUDIENCE)["access_token"])
