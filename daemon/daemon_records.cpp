@@ -119,6 +119,8 @@ void Daemon::put_in_force(agents::TierRules rules,
   };
   std::erase_if(service_->token_rates, is_gone);
   std::erase_if(service_->question_rates, is_gone);
+  service_->subject_proofs.forget_agents(
+      [this](const std::string& agent) { return policy_.records->find(agent) == nullptr; });
   clock_.accept();
 }
 

@@ -128,6 +128,31 @@ awaitable<front::Response> refuse_grant(Context context, policy::ExchangeDenial 
   co_return co_await deny(context, "denial", denial.reason, "token exchange", refusal);
 }
 
+// Takes the proof for good, as the last of all checks: who is refused for another reason has no
+// part of what can be remembered. Between this and the token nothing else may use it.
+awaitable<std::optional<front::Response>> take_proof(Context context,
+                                                     const attest::VerifiedProof& proof) {
+  using Why = tokens::SubjectProofs::Why;
+  auto& service = context.service;
+  const auto refused = service.subject_proofs.take(
+      context.caller->record->name, proof, service.policy.records->records().size(), unix_now());
+  if (!refused) co_return std::nullopt;
+  if (refused->why == Why::replayed) {
+    auto replayed = subject_proof_replayed();
+    co_return co_await refuse_subject(context, std::move(replayed));
+  }
+  const bool own = refused->why == Why::share_used;
+  const Problem refusal{503,
+                        "temporarily_unavailable",
+                        own ? "this agent has brought as many proofs as are remembered of one"
+                            : "as many proofs as can be remembered are in their window",
+                        "try again after Retry-After seconds, with a new proof",
+                        refused->retry_after,
+                        policy::to_string(Side::host)};
+  const std::string_view reason = own ? "subject-proofs-share" : "subject-proofs-full";
+  co_return co_await deny(context, "denial", reason, refusal.description, refusal);
+}
+
 }  // namespace
 
 awaitable<front::Response> exchange(Context context) {
@@ -151,6 +176,10 @@ awaitable<front::Response> exchange(Context context) {
   auto& granted = std::get<policy::ExchangeGrant>(decision);
   auto session = co_await session_for(context, granted.grant.custody);
   if (!session) co_return co_await not_now(context, session.error());
+  if (subject.proof) {
+    auto refused = co_await take_proof(context, *subject.proof);
+    if (refused) co_return std::move(*refused);
+  }
   std::optional<Exchanged> exchanged(
       Exchanged{std::move(subject.delegation), subject.expires_at,
                 answer_members(request.issued_type, granted.narrowed), std::move(subject.issuer),

@@ -10,7 +10,6 @@
 #include <unordered_map>
 
 #include "attest/jose/access_token.h"
-#include "attest/jose/replay.h"
 #include "daemon/agents/record_set.h"
 #include "daemon/audit/recorder.h"
 #include "daemon/calls/admission.h"
@@ -27,6 +26,7 @@
 #include "daemon/tokens/revocations.h"
 #include "daemon/tokens/sessions.h"
 #include "daemon/tokens/subject_issuers.h"
+#include "daemon/tokens/subject_proofs.h"
 
 namespace badged::calls {
 
@@ -72,7 +72,7 @@ struct Service {
   // The same for introspection and revocation.
   std::unordered_map<std::string, tokens::RateBucket> question_rates;
   // Proofs that came with bound subject tokens. Those from before the start are refused.
-  attest::ReplayCache subject_proofs{started, tokens::limits::kSubjectProofs};
+  tokens::SubjectProofs subject_proofs{started};
 };
 
 std::int64_t unix_now();

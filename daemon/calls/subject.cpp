@@ -61,7 +61,6 @@ class SubjectCheck {
     if (!refusal && !own_) refusal = check_delegation();
     if (!refusal) refusal = check_actor();
     if (!refusal) refusal = read_bounds();
-    // Last, so that a refused subject uses no proof up.
     if (!refusal && !own_) refusal = check_proof();
     // It was good when its signature was checked, and that takes a while.
     const auto left = out_.expires_at - unix_now();
@@ -195,7 +194,8 @@ class SubjectCheck {
            holds(wanted.client_id, record_.name);
   }
 
-  // RFC 9449 4.3 for the bound token: made by its key, for this issuer's token endpoint.
+  // RFC 9449 4.3 for the bound token: made by its key, for this issuer's token endpoint. Whether it
+  // was used before is asked last of all (exchange.cpp): who is refused uses no proof up.
   Refused check_proof() {
     if (token_.jkt.empty() && ask_.proof.empty()) return std::nullopt;
     if (ask_.proof.empty())
@@ -211,8 +211,9 @@ class SubjectCheck {
                                     .jkt = token_.jkt,
                                     .nonce = {},
                                     .now = unix_now()};
-    const auto proof = attest::verify_proof(ask_.proof, expect, &service_.subject_proofs);
+    auto proof = attest::verify_proof(ask_.proof, expect, nullptr);
     if (!proof) return from_check(proof.error(), "subject-proof");
+    out_.proof = std::move(*proof);
     return std::nullopt;
   }
 
@@ -287,6 +288,12 @@ SubjectRefusal subject_ended() {
 SubjectRefusal subject_expired() {
   return {Side::subject, "subject-expired", "the subject token has expired meanwhile",
           "get a new one from its issuer"};
+}
+
+SubjectRefusal subject_proof_replayed() {
+  return {Side::subject, "subject-proof-replayed",
+          "check the proof: it was used before, or may have been",
+          "make a new proof for each request"};
 }
 
 bool has_ended(Service& service, const SubjectStanding& subject) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <variant>
 
+#include "attest/jose/dpop.h"
 #include "daemon/calls/issuing.h"
 #include "daemon/calls/table.h"
 #include "daemon/policy/exchange.h"
@@ -27,6 +28,8 @@ struct Subject {
   std::string issuer;
   std::string jti_sha256;                   // base64url; of the token where it has no jti
   std::optional<SubjectStanding> standing;  // of a token of ours
+  // That came along: good, and not yet taken. Take it before a token is made.
+  std::optional<attest::VerifiedProof> proof;
 };
 
 // RFC 8693 2.2.2: an invalid subject or actor token, and one that policy does not accept, is
@@ -43,9 +46,11 @@ boost::asio::awaitable<front::Response> refuse_subject(Context context, SubjectR
 // A token of ours that was good and is no more; one that was good and expired before it was used.
 SubjectRefusal subject_ended();
 SubjectRefusal subject_expired();
+// Its proof was taken before.
+SubjectRefusal subject_proof_replayed();
 bool has_ended(Service& service, const SubjectStanding& subject);
 
-// Takes a proof that came along for good, so that it is accepted once.
+// Leaves no trace.
 std::variant<Subject, SubjectRefusal> check_subject(const Context& context, const SubjectAsk& ask);
 
 }  // namespace badged::calls

@@ -24,8 +24,12 @@ inline constexpr std::size_t kCachedTokensPerSession = 16;
 // Tokens whose verification is remembered per session, so that a proof costs one signature.
 inline constexpr std::size_t kKnownTokensPerSession = 16;
 
-// Proofs of bound subject tokens within their two minutes: 136 a second, 2 MB when full.
-inline constexpr std::size_t kSubjectProofs = 16384;
+// Proofs of bound subject tokens within their two minutes: 540 a second, 10 MB when full.
+inline constexpr std::size_t kSubjectProofs = 65536;
+// Of one agent: its part of them, by the number of records, but never less than this, two a second.
+// So nobody can take another's part where there are 256 records or fewer; where there are more, it
+// takes 256 agents that all exchange at their limit.
+inline constexpr std::size_t kSubjectProofsEach = 256;
 
 // Callers that wait for one session's TPM key to be made.
 inline constexpr std::size_t kMaxWaitersPerSession = 64;

@@ -2,14 +2,15 @@
 subject, record and request allow (H7, H12, H13)."""
 import json
 import os
+import pathlib
 import sys
 import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from exchange_case import (BEARER, ENDPOINT, GRANT, HIGH, ORCHESTRATOR, PLAIN, TYPE, Case, idp,  # noqa: E402
-                           setUpModule, spiffe)
-from harness import AUDIENCE, ISSUER, claims, part, verifier  # noqa: E402
+from exchange_case import (BEARER, ENDPOINT, GRANT, HIGH, ORCHESTRATOR, PLAIN, RECORDS, TYPE, WORKER,  # noqa: E402
+                           Case, idp, setUpModule, spiffe)
+from harness import AUDIENCE, ISSUER, Badged, claims, part, record, verifier, wait_for  # noqa: E402
 
 
 class AgentNarrowsItsOwnToken(Case):
@@ -222,6 +223,34 @@ class AgentActsForAPerson(Case):
                              "subject")
         header = self.ask(agent, bound, audience=AUDIENCE, headers={"DPoP": good()})
         self.assertEqual(header[0], 400)
+
+    def test_who_is_refused_for_another_reason_uses_no_proof_up(self):
+        agent, key = self.agent(ORCHESTRATOR), idp.Key()
+        bound = self.people.token(cnf={"jkt": key.jkt})
+        once = {"subject_token_proof": idp.proof(key, bound, ENDPOINT)}
+        self.assertEqual(self.ask(agent, bound, audience=AUDIENCE, scope="nope", **once)[0], 400)
+        self.refused(self.ask(self.agent(PLAIN), bound, audience=AUDIENCE, **once), "record")
+        self.exchanged(agent, bound, audience=AUDIENCE, **once)
+        self.refused(self.ask(agent, bound, audience=AUDIENCE, **once), "subject", reason="before")
+        self.refused(self.ask(self.agent(WORKER), bound, audience=AUDIENCE, **once), "subject")
+
+    def test_an_agent_with_many_proofs_leaves_others_theirs(self):
+        # So many records that a share is the least: 256.
+        records = {f"idle-{n}": record(f"idle-{n}", match=f"uid = {64000 + n}") for n in range(300)}
+        file = self.people.write(pathlib.Path(self.keys_dir.name, "shared.json"))
+        with Badged(records={**RECORDS, **records}, store="software",
+                    config=self.people.config(file)) as badged:
+            started = badged.status()["started"]
+            wait_for(lambda: time.time() >= started + 1, "the next second")
+            key = idp.Key()
+            bound = self.people.token(cnf={"jkt": key.jkt})
+            proofs = lambda: {"subject_token_proof": idp.proof(key, bound, ENDPOINT)}  # noqa: E731
+            with badged.agent(ORCHESTRATOR) as greedy, badged.agent(WORKER) as other:
+                for _ in range(256):
+                    self.exchanged(greedy, bound, audience=AUDIENCE, **proofs())
+                answer = self.ask(greedy, bound, audience=AUDIENCE, **proofs())
+                self.refused(answer, "host", "temporarily_unavailable", status=503)
+                self.exchanged(other, bound, audience=AUDIENCE, **proofs())
 
     def test_requests_that_are_none(self):
         agent, token = self.agent(ORCHESTRATOR), self.people.token()
