@@ -111,6 +111,7 @@ Daemon::Daemon(config::Config config)
       tokens::Revocations::Files{config_.state_dir + "/audit.jsonl",
                                  config_.state_dir + "/publish/status.jwt"},
       calls::unix_now());
+  tell_of_lost_revocations();
   sessions_ = std::make_unique<tokens::Sessions>(
       io_, *store_, [this](const tokens::Session& session, const char* why) {
         recorder_->write(audit::Entry("session-end")

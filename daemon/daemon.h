@@ -62,6 +62,7 @@ class Daemon {
   boost::asio::awaitable<calls::ReloadResult> reload(std::string who);
   void put_in_force(agents::TierRules rules, std::shared_ptr<const agents::RecordSet> records);
   void load_records_at_start();
+  void tell_of_lost_revocations();
   void open_sockets();
   void note_store_state(const keystore::StoreState& state);
   void warn(std::string text);

@@ -72,6 +72,17 @@ void Daemon::load_records_at_start() {
   }
 }
 
+// Agents need no advice: their sessions ended with the last run, so they ask for new tokens anyway.
+void Daemon::tell_of_lost_revocations() {
+  if (revocations_->lost() == 0) return;
+  const auto text =
+      "state.db was removed, emptied or replaced, and with it what was revoked: each unexpired "
+      "token that the audit log knows counts as revoked now (" +
+      std::to_string(revocations_->lost()) + "); agents get new ones";
+  warn(text);
+  finding("revocations-lost", text);
+}
+
 awaitable<calls::ReloadResult> Daemon::reload(std::string who) {
   calls::ReloadResult result;
   if (reloading_) {

@@ -70,8 +70,9 @@ Error StateDb::error(const char* doing) const {
   return fail(
       Errc::unavailable,
       std::string(doing) + " in " + sqlite3_db_filename(db_, "main") + ": " + sqlite3_errmsg(db_),
-      "if the file is damaged, move it and its -wal file aside to keep as evidence; badged "
-      "then starts a new one and says so in the audit log");
+      "if the file is damaged, move it and its -wal file aside to keep as evidence, and leave the "
+      "audit log in its place; badged then starts a new one, says so in the audit log, and counts "
+      "every unexpired token as revoked");
 }
 
 Result<int> StateDb::version() const {

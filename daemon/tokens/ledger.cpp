@@ -10,6 +10,9 @@ namespace {
 
 using limits::kStatusBlock;
 
+// Of the published list, behind the last block in use: three seconds at 20,000 tokens a second.
+constexpr std::size_t kBlocksAhead = 16;
+
 // No part can hold a newline: names, ids, URLs and scope tokens.
 std::string key_of(const Authority& authority) {
   std::string key = authority.agent;
@@ -140,6 +143,14 @@ Ledger::Marked Ledger::revoke(std::int64_t now, const Wanted& wanted) {
   return marked;
 }
 
+std::size_t Ledger::revoke_block(std::uint32_t number, std::int64_t now) {
+  auto& block = blocks_[number];
+  block.bits.fill(0xff);
+  return static_cast<std::size_t>(
+      std::count_if(block.issued.begin(), block.issued.end(),
+                    [now](const Issued& token) { return token.expires_at > now; }));
+}
+
 bool Ledger::revoked(std::uint32_t index) const {
   const auto number = index / kStatusBlock;
   return number < blocks_.size() && bit(blocks_[number].bits, index % kStatusBlock);
@@ -184,8 +195,10 @@ Bytes Ledger::bits() const {
   out.reserve(std::max<std::size_t>(end, 1) * kStatusBlock / 8);
   for (std::size_t number = 0; number < end; ++number)
     out.insert(out.end(), blocks_[number].bits.begin(), blocks_[number].bits.end());
-  // Never empty: a list of one block from the first token on.
-  if (out.empty()) out.resize(kStatusBlock / 8);
+  // Zeros ahead, which cost no bytes once compressed: a token of a block that is opened before the
+  // next list is signed is within this one. So it is never empty.
+  const auto blocks = out.size() / (kStatusBlock / 8) + kBlocksAhead;
+  out.resize(std::min<std::size_t>(blocks, limits::kStatusBlocks) * kStatusBlock / 8);
   return out;
 }
 

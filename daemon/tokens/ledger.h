@@ -92,6 +92,8 @@ class Ledger {
   // are marked too while they are known: by a clock that went ahead, they only seem to have
   // expired. Looks at all of them: a million in some milliseconds.
   Marked revoke(std::int64_t now, const Wanted& wanted);
+  // Sets all bits of a block, used or not. How many of its tokens have not expired.
+  std::size_t revoke_block(std::uint32_t number, std::int64_t now);
   bool revoked(std::uint32_t index) const;
   std::optional<Token> at(std::uint32_t index, const Jti& jti, std::int64_t now) const;
   void each(std::int64_t now, const std::function<void(const Token&)>& visit) const;

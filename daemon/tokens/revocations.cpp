@@ -69,9 +69,14 @@ void Revocations::restore(const std::string& audit_log, std::int64_t now) {
     const auto number = line.status_index / limits::kStatusBlock;
     if (!stored.contains(number)) lost.insert(number);
   }).value();
-  // A state.db that was removed: the log may go next, and these places must stay taken.
+  // A block is stored before its first token is made. Without it, state.db was removed, and with it
+  // what was revoked: so all of it is, also what the log may have lost of the block. Stored at
+  // once: the log may go next, and these places must stay taken.
   StatusChange change;
-  for (const auto number : lost) change.blocks.push_back(ledger_.block(number));
+  for (const auto number : lost) {
+    lost_ += ledger_.revoke_block(number, now);
+    change.blocks.push_back(ledger_.block(number));
+  }
   if (!change.empty()) store_->commit(change).value();
   ledger_.reopen();
 }

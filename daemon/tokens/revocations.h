@@ -27,7 +27,9 @@ class Revocations {
     std::string published;  // state_dir/publish/status.jwt
   };
   // Reads the stored blocks and the tokens that the audit log has. Throws ErrorException where
-  // they cannot be read: not knowing what was revoked, badged must not start.
+  // they cannot be read: not knowing what was revoked, badged must not start. Where the log has
+  // tokens of a block that the store does not have, the store has lost what was revoked of it: all
+  // its places count as revoked, on disk when this returns.
   Revocations(boost::asio::io_context& io, std::unique_ptr<StatusStore> store, Epochs& epochs,
               const IssuingKeys& keys, std::string issuer, Files files, std::int64_t now);
   ~Revocations();  // waits for its thread
@@ -38,6 +40,8 @@ class Revocations {
   boost::asio::awaitable<Result<std::uint32_t>> admit(Jti jti, std::int64_t expires_at,
                                                       Authority authority, std::int64_t now);
   bool revoked(std::uint32_t index) const { return ledger_.revoked(index); }
+  // Unexpired tokens that count as revoked since this start, as their blocks were lost.
+  std::size_t lost() const { return lost_; }
   const Ledger& ledger() const { return ledger_; }
 
   // Marks in memory. The blocks stay to be saved until save() has succeeded.
@@ -73,6 +77,7 @@ class Revocations {
   const std::string uri_;
   const std::string file_;
   Ledger ledger_;
+  std::size_t lost_ = 0;
   std::set<std::uint32_t> unsaved_blocks_;
   std::set<std::string> unsaved_epochs_;
   std::string list_;

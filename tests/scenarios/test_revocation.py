@@ -299,15 +299,34 @@ class Restarts(Case):
         self.assertEqual(self.revoke("--jti", claims(kept)["jti"])["tokens"], 1)
         self.assertEqual(self.listed(kept)[1]["reason"], "revoked")
 
-    def test_without_state_db_used_indexes_are_still_known_from_the_audit(self):
+    def test_without_state_db_every_token_of_the_audit_counts_as_revoked(self):
+        """H27: what was revoked is not known then, so nothing from before is good"""
         agent = self.agent(BOT)
-        used = status_of(self.granted(agent))["idx"]
+        revoked, kept = self.granted(agent), self.granted(agent, fresh=True)
+        self.revoke("--jti", claims(revoked)["jti"])
 
         def lose():
             for file in self.badged.state_dir.glob("state.db*"):
                 file.unlink()
         self.restart("stop", agent, meanwhile=lose)
-        self.assertNotEqual(status_of(self.granted(agent))["idx"], used)
+
+        def told():
+            return [w for w in self.badged.status()["warnings"] if "counts as revoked" in w]
+        self.assertEqual(len(told()), 1, self.badged.status()["warnings"])
+        findings = [e for e in self.badged.audit()
+                    if e["kind"] == "finding" and e["reason"] == "revocations-lost"]
+        self.assertEqual(len(findings), 1)
+        used = {status_of(token)["idx"] for token in (revoked, kept)}
+        for how in ("kill", "stop"):
+            for token in (revoked, kept):
+                self.assertEqual(self.listed(token)[1]["reason"], "revoked")
+                self.assertEqual(self.active(agent, token), INACTIVE)
+            fresh = self.granted(agent)
+            self.assertNotIn(status_of(fresh)["idx"], used)
+            self.assertEqual(self.listed(fresh)[0], 0)
+            self.restart(how, agent)
+            self.assertEqual(self.listed(fresh)[0], 0)
+            self.assertFalse(told())
 
     def test_without_the_audit_log_reserved_indexes_are_not_used_again(self):
         agent = self.agent(BOT)
