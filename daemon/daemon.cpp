@@ -138,7 +138,9 @@ Daemon::Daemon(config::Config config)
                                     clock_,
                                     *evidence_,
                                     host_of(config_),
-                                    [this](std::string who) { return reload(std::move(who)); },
+                                    [this](std::string who, audit::Entry entry) {
+                                      return reload(std::move(who), std::move(entry));
+                                    },
                                     [this] { return server_->counts(); },
                                     warnings_,
                                     calls::unix_now(),
@@ -338,13 +340,9 @@ awaitable<void> Daemon::hangup_loop() {
     co_await hangup_.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (error || stopping_) co_return;
     manager_.reloading();
-    const auto result = co_await reload("SIGHUP");
-    recorder_->write(audit::Entry("reload")
-                         .text("by", "SIGHUP")
-                         .text("result", result.changed ? "changed" : "refused")
-                         .number("agents", static_cast<std::int64_t>(result.agents))
-                         .number("problems", static_cast<std::int64_t>(result.problems.size())),
-                     {});
+    audit::Entry entry("reload");
+    entry.text("by", "SIGHUP");
+    const auto result = co_await reload("SIGHUP", entry);
     manager_.ready(result.changed ? "serving " + std::to_string(result.agents) + " agents"
                                   : "serving the records from before: the last reload was refused");
   }

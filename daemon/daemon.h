@@ -59,7 +59,7 @@ class Daemon {
   boost::asio::awaitable<void> checkpoint();
   boost::asio::awaitable<void> hangup_loop();
   boost::asio::awaitable<void> stop();
-  boost::asio::awaitable<calls::ReloadResult> reload(std::string who);
+  boost::asio::awaitable<calls::ReloadResult> reload(std::string who, audit::Entry entry);
   void put_in_force(agents::TierRules rules, std::shared_ptr<const agents::RecordSet> records);
   void load_records_at_start();
   void tell_of_lost_revocations();

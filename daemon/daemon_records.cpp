@@ -4,6 +4,7 @@
 
 #include "daemon/agents/report.h"
 #include "daemon/await.h"
+#include "daemon/calls/recording.h"
 #include "daemon/daemon.h"
 #include "daemon/journal.h"
 
@@ -53,6 +54,17 @@ std::shared_ptr<Loaded> load_all(const std::string& config_file, const std::stri
 
 using boost::asio::awaitable;
 
+namespace {
+
+audit::Entry outcome(audit::Entry entry, const calls::ReloadResult& result) {
+  entry.text("result", result.changed ? "changed" : "refused");
+  entry.number("agents", static_cast<std::int64_t>(result.agents));
+  entry.number("problems", static_cast<std::int64_t>(result.problems.size()));
+  return entry;
+}
+
+}  // namespace
+
 void Daemon::load_records_at_start() {
   policy_.rules = config_.tiers;
   const auto accounts = agents::host_accounts();
@@ -83,11 +95,13 @@ void Daemon::tell_of_lost_revocations() {
   finding("revocations-lost", text);
 }
 
-awaitable<calls::ReloadResult> Daemon::reload(std::string who) {
+awaitable<calls::ReloadResult> Daemon::reload(std::string who, audit::Entry entry) {
   calls::ReloadResult result;
   if (reloading_) {
     agents::Reporter(config_.file, result.problems)
         .error({}, "a reload is going on", "try again when it is done");
+    const auto line = outcome(entry, result);
+    result.recorded = co_await calls::durable(*service_, line);
     co_return result;
   }
   reloading_ = true;
@@ -98,11 +112,18 @@ awaitable<calls::ReloadResult> Daemon::reload(std::string who) {
                       issuer = config_.issuer,
                       rules = policy_.rules] { done(load_all(file, directory, issuer, rules)); });
       });
-  reloading_ = false;
   result.problems = loaded->problems;
   policy_.problems = loaded->problems;
   for (const auto& problem : result.problems) log(Level::warning, agents::to_text(problem));
   result.changed = !agents::has_errors(result.problems);
+  result.agents = (result.changed ? loaded->records : policy_.records)->records().size();
+  const auto line = outcome(entry, result);
+  result.recorded = co_await calls::durable(*service_, line);
+  reloading_ = false;
+  if (!result.recorded) {
+    log(Level::error, result.recorded.error().what);
+    result.changed = false;
+  }
   if (result.changed) {
     policy_.subject_issuers = std::move(loaded->subject_issuers);
     put_in_force(loaded->rules, std::move(loaded->records));

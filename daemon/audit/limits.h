@@ -34,6 +34,10 @@ inline constexpr std::size_t kMaxDenialKinds = 1024;
 // of 100 agents that are denied everything in one minute.
 inline constexpr std::size_t kMaxListedDenialKinds = 2048;
 
+// Lines of revocations that the disk did not take, kept until it does: 150 kB. Agents fill it with
+// their own tokens alone, at the rate of their questions; past it they are counted.
+inline constexpr std::size_t kMaxOwed = 256;
+
 // Lines between a signed head and the checkpoint line that carries it: those of one TPM signature's
 // time, with room for a TPM that is busy for seconds.
 inline constexpr std::size_t kCheckpointReach = 256 * 1024;

@@ -80,7 +80,24 @@ void Recorder::write_uses() {
   }
 }
 
+bool Recorder::owe(const Entry& entry) {
+  if (owed_.size() >= limits::kMaxOwed) return false;
+  owed_.push_back(entry);
+  return true;
+}
+
+// Answers come in the order of append(), so what is owed again keeps its order. One whose place
+// was taken meanwhile is counted.
+void Recorder::write_owed() {
+  const auto owed = std::exchange(owed_, {});
+  for (const auto& entry : owed)
+    log_.append(entry, [this, entry](const Result<void>& written) {
+      if (!written && !owe(entry)) ++overflow_;
+    });
+}
+
 void Recorder::flush(Clock::time_point now, bool all) {
+  write_owed();
   for (auto it = repeated_.begin(); it != repeated_.end();) {
     const bool over = all || now - it->second.since >= limits::kDenialWindow;
     if (over) write_repeated(it->first, it->second);

@@ -14,6 +14,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "daemon/audit/log.h"
 
@@ -40,6 +41,10 @@ class Recorder {
   void not_written(std::uint32_t uid, const std::string& reason, Clock::time_point now,
                    std::int64_t count = 1, Who who = Who::stranger);
 
+  // A line about what took effect and could not be written: kept, with the time that it has, and
+  // written by flush() as soon as the log takes it. False: limits::kMaxOwed are kept already.
+  bool owe(const Entry& entry);
+
   struct Use {
     std::string agent;
     std::int64_t cached_tokens = 0;
@@ -48,7 +53,8 @@ class Recorder {
   // The counters of a session, to be raised by the caller. Valid until the next flush.
   Use& use(const std::string& session, const std::string& agent);
 
-  // Writes what was counted. Call each second, with `all` when a session or the program ends.
+  // Writes what is owed and what was counted. Call each second, with `all` when a session or the
+  // program ends.
   void flush(Clock::time_point now, bool all = false);
 
  private:
@@ -62,12 +68,14 @@ class Recorder {
   void write_repeated(const Key& key, const Repeated& repeated);
   void write_overflow();
   void write_uses();
+  void write_owed();
 
   Log& log_;
   std::map<Key, Repeated> repeated_;
   std::size_t listed_ = 0;  // how many of them are of listed agents
   std::unordered_map<std::string, Use> uses_;
   Clock::time_point uses_since_{};
+  std::vector<Entry> owed_;    // oldest first
   std::int64_t overflow_ = 0;  // repeats that found no place of their own
 };
 

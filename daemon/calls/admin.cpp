@@ -128,13 +128,15 @@ awaitable<front::Response> matrix(Context context) {
 awaitable<front::Response> reload(Context context) {
   const auto who = "uid " + std::to_string(context.admin->uid) + ", login uid " +
                    std::to_string(context.admin->login_uid);
-  const auto result = co_await context.service.reload(who);
-  auto entry = entry_about("reload", context);
-  entry.text("result", result.changed ? "changed" : "refused");
-  entry.number("agents", static_cast<std::int64_t>(result.agents));
-  entry.number("problems", static_cast<std::int64_t>(result.problems.size()));
-  const auto recorded = co_await durable(context.service, entry);
-  if (!recorded) co_return problem(unavailable(recorded.error()), context.exchange.correlation_id);
+  const auto entry = entry_about("reload", context);
+  const auto result = co_await context.service.reload(who, entry);
+  if (!result.recorded) {
+    auto failed = unavailable(result.recorded.error());
+    failed.description =
+        "the records in force stay: a reload that is not on record changes nothing";
+    failed.hint = "`badgectl status` says how the audit log is; mend it, then reload again";
+    co_return problem(failed, context.exchange.correlation_id);
+  }
   if (result.changed)
     co_return ok_json(context,
                       json::serialize(json::object{{"changed", true},

@@ -2,7 +2,7 @@
 //
 // In this order: issuance and proofs stop at once, then the bits of the status list are flipped on
 // disk and in the published list, then the audit has it; all under one txn. What has begun is not
-// undone by a failure: revoked stays revoked, and the caller is told that it must be said again.
+// undone by a failure: revoked stays revoked, what failed is tried again, and the caller is told.
 #include <boost/json.hpp>
 #include <chrono>
 #include <cmath>
@@ -80,6 +80,14 @@ Ending end_agent(Service& service, const std::string& name) {
   return ending;
 }
 
+// The line of a revocation that is in force, for when the disk takes it.
+void owe(const Context& context, const audit::Entry& entry) {
+  auto& recorder = context.service.recorder;
+  if (!recorder.owe(entry))
+    recorder.not_written(context.exchange.process->facts().uid, "revocation/not-recorded",
+                         audit::Recorder::Clock::now(), 1, audit::Recorder::Who::listed);
+}
+
 // From the marks in memory to what outlives us and what others see. A step that fails stops none
 // of the others: what is in force here is published and on record whatever the disk says. The first
 // error.
@@ -96,6 +104,7 @@ awaitable<Result<void>> carry_out(Context context, const Ending& ending) {
   entry.text("state_db", stored ? "stored" : "due");
   entry.text("status_list", published ? "published" : "due");
   const auto recorded = co_await durable(service, entry);
+  if (!recorded) owe(context, entry);
   for (const auto* step : {&stored, &published, &recorded})
     if (!*step) log(Level::error, step->error().what, context.exchange.correlation_id);
   if (ending.unraised) co_return *ending.unraised;
@@ -109,9 +118,9 @@ front::Response incomplete(const Context& context, const Ending& ending, const E
       context.exchange.correlation_id);
   auto answer = unavailable(error);
   answer.description =
-      "revoked on this host, and no proof or token comes of it any more; but it could not be "
-      "stored, published or recorded";
-  answer.hint = "the journal says what failed; say it again when that is mended";
+      "revoked and in force on this host: no proof or token comes of it any more; but it could not "
+      "be stored, published or recorded yet, which is tried again each second";
+  answer.hint = "the journal says what failed; say it again when that is mended, to be sure";
   return problem(answer, context.exchange.correlation_id);
 }
 

@@ -42,6 +42,7 @@ struct ReloadResult {
   bool changed = false;
   std::size_t agents = 0;
   agents::Diagnostics problems;  // with errors: nothing changed
+  Result<void> recorded;         // an error: nothing changed
 };
 
 struct Service {
@@ -62,7 +63,8 @@ struct Service {
   ClockWatch& clock;
   EvidenceWork& evidence;
   const tokens::Host host;
-  std::function<boost::asio::awaitable<ReloadResult>(std::string who)> reload;
+  // `entry` says who asked; it gets how it went, and is on disk before anything changes.
+  std::function<boost::asio::awaitable<ReloadResult>(std::string who, audit::Entry entry)> reload;
   std::function<front::Counts()> connections;
   std::vector<std::string>& warnings;  // said at start-up, in `status` and by doctor
   std::int64_t started = 0;            // Unix time

@@ -143,3 +143,25 @@ TEST_CASE("everything that was counted is written at the end") {
         "repeated\",\"uid\":7,\"reason\":\"scope\",\"count\":1\n"
         "use\",\"agent\":\"bot\",\"session\":\"s1\",\"cached_tokens\":0,\"proofs\":1\n");
 }
+
+TEST_CASE("a line that is owed is written once the log takes it, in its order, once") {
+  Recording r;
+  REQUIRE(r.open.write(Entry("mark")));
+  for (const auto* name : {"a", "b"}) CHECK(r.recorder.owe(Entry("revocation").text("name", name)));
+  {
+    const FileSizeLimit limit(read_text(r.folder.log()).size());
+    r.recorder.flush(r.start);
+    CHECK_FALSE(r.open.write(Entry("mark")));
+  }
+  CHECK(r.written().empty());
+  for (int turn = 0; turn < 2; ++turn) {
+    r.recorder.flush(r.start);
+    CHECK(r.written() == "revocation\",\"name\":\"a\"\nrevocation\",\"name\":\"b\"\n");
+  }
+}
+
+TEST_CASE("what is owed is bounded") {
+  Recording r;
+  for (std::size_t i = 0; i < limits::kMaxOwed; ++i) REQUIRE(r.recorder.owe(Entry("revocation")));
+  CHECK_FALSE(r.recorder.owe(Entry("revocation")));
+}

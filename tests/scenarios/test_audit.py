@@ -11,7 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from audit_case import FRESH, LOW, STRANGER, Case, setUpModule  # noqa: E402
-from harness import BUILD, Failure, wait_for  # noqa: E402
+from harness import BUILD, Failure, claims, record, wait_for  # noqa: E402
 
 
 class Restart(Case):
@@ -178,6 +178,35 @@ class SmallDisk(Case):
         verdict = self.intact(badged)
         self.assertEqual(verdict["head"]["seq"], badged.audit()[-1]["seq"])
         self.assertEqual(agent.proof(answer["access_token"])[0], 200)
+
+    def test_on_a_full_disk_a_revocation_is_owed_to_the_log_and_a_reload_changes_nothing(self):
+        badged = self.start(directory=self.directory)
+        agent = self.agent(badged)
+        jti = claims(agent.token()[1]["access_token"])["jti"]
+        filler, _ = self.full(badged, agent)
+        # A line of a reload is shorter than a token's, and may have found room still.
+        wait_for(lambda: badged.ctl("reload").returncode, "the log to take no line at all")
+        before = len([line for line in badged.audit() if line["kind"] == "reload"])
+        done = badged.ctl("revoke", "--jti", jti, "--json")
+        self.assertEqual(done.returncode, 4, done)
+        self.assertIn("in force on this host", done.stdout + done.stderr)
+        badged.write_record("two", record("two", match="uid = 61002"))
+        done = badged.ctl("reload", "--json")
+        self.assertEqual(done.returncode, 4, done)
+        self.assertIn("the records in force stay", done.stdout + done.stderr)
+        self.assertEqual(badged.status()["agents"]["good"], 1)
+        filler.unlink()
+
+        def lines(kind):
+            return [line for line in badged.audit() if line["kind"] == kind]
+        owed = wait_for(lambda: lines("revocation"), "the line that is owed")
+        self.assertEqual([line["name"] for line in owed], [jti])
+        done = badged.ctl("reload", "--json")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertEqual(badged.status()["agents"]["good"], 2)
+        self.assertEqual([line["agents"] for line in lines("reload")[before:]], [2])
+        self.assertEqual(len(lines("revocation")), 1)
+        self.intact(badged)
 
     def test_killed_on_a_full_disk_it_starts_by_itself_once_there_is_room(self):
         badged = self.start(directory=self.directory)
