@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -282,12 +283,7 @@ awaitable<void> Daemon::upkeep_loop() {
 awaitable<void> Daemon::keep_issuing_keys(std::int64_t now) {
   if (store_->state().condition != keystore::Condition::ready) co_return;
   const auto kept = co_await try_issuing_keys(now);
-  auto problem = kept ? std::string() : kept.error().what;
-  // Tried each second, told once.
-  if (problem == issuing_problem_) co_return;
-  issuing_problem_ = std::move(problem);
-  manager_.status(kept ? "serving" : issuing_problem_);
-  if (!kept) log(Level::error, issuing_problem_);
+  if (note_problem(issuing_problem_, kept)) manager_.status(kept ? "serving" : issuing_problem_);
 }
 
 awaitable<Result<void>> Daemon::try_issuing_keys(std::int64_t now) {
@@ -299,7 +295,7 @@ awaitable<Result<void>> Daemon::try_issuing_keys(std::int64_t now) {
   const auto changed = co_await issuing_keys_->rotate(now);
   // Files that could not be written stay due: a web server would go on serving the old keys.
   if (changed && *changed) published_ = false;
-  if (!published_) {
+  if (!published_ || !publisher_->stands()) {
     auto published = publisher_->refresh(*issuing_keys_, *store_);
     if (!published) co_return published;
     published_ = true;
@@ -310,11 +306,7 @@ awaitable<Result<void>> Daemon::try_issuing_keys(std::int64_t now) {
 
 awaitable<void> Daemon::keep_status_list(std::int64_t now) {
   const auto kept = co_await revocations_->upkeep(now, published_);
-  auto problem = kept ? std::string() : kept.error().what;
-  // Tried each second, told once.
-  if (problem == status_problem_) co_return;
-  status_problem_ = std::move(problem);
-  if (!kept) log(Level::error, status_problem_);
+  note_problem(status_problem_, kept);
 }
 
 awaitable<void> Daemon::checkpoint() {
@@ -351,6 +343,23 @@ awaitable<void> Daemon::hangup_loop() {
 void Daemon::warn(std::string text) {
   log(Level::warning, text);
   warnings_.push_back(std::move(text));
+}
+
+bool Daemon::note_problem(std::string& noted, const Result<void>& kept) {
+  std::string problem;
+  if (!kept) {
+    const auto& error = kept.error();
+    problem = error.what + (error.hint.empty() ? "" : " (" + error.hint + ')');
+  }
+  if (problem == noted) return false;
+  if (const auto old = std::find(warnings_.begin(), warnings_.end(), noted); old != warnings_.end())
+    warnings_.erase(old);
+  noted = std::move(problem);
+  if (!noted.empty()) {
+    log(Level::error, noted);
+    warnings_.push_back(noted);
+  }
+  return true;
 }
 
 void Daemon::trouble(const std::string& text) {

@@ -66,6 +66,9 @@ class Daemon {
   void open_sockets();
   void note_store_state(const keystore::StoreState& state);
   void warn(std::string text);
+  // What is tried each second: told once, and in `status` for as long as it lasts. True: it is
+  // another than `noted`.
+  bool note_problem(std::string& noted, const Result<void>& kept);
   void finding(std::string_view reason, std::string_view detail);
   void trouble(const std::string& text);  // to the journal, equal ones once a minute
 

@@ -14,7 +14,16 @@ namespace badged::tokens {
 namespace {
 
 Error file_error(const std::string& path, const char* call) {
-  return fail(Errc::unavailable, "publish " + path + ": " + call + ": " + std::strerror(errno));
+  return fail(Errc::unavailable, "publish " + path + ": " + call + ": " + std::strerror(errno),
+              "resource servers see what was published last, and refuse all tokens once its status "
+              "list has expired: take away what is in the way of `publish` in the state directory, "
+              "and give it room");
+}
+
+Result<void> make_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return file_error(path, "mkdir");
+  if (::chmod(path.c_str(), 0755) != 0) return file_error(path, "chmod");
+  return ok();
 }
 
 // RFC 8414 2. The endpoints are served on the sockets of each host; the URLs name them for clients
@@ -40,6 +49,10 @@ std::string metadata_of(const Host& host) {
 
 Result<void> replace_public_file(const std::string& path, std::string_view content) {
   const auto temporary = path + ".new";
+  const auto directory = path.substr(0, path.rfind('/'));
+  // Of a directory that stands, the mode is refresh()'s matter.
+  if (::access(directory.c_str(), F_OK) != 0)
+    if (auto made = make_directory(directory); !made) return made;
   const peers::OwnedFd file(
       ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!file) return file_error(temporary, "open");
@@ -73,11 +86,14 @@ Result<void> Publisher::refresh(const IssuingKeys& keys, const keystore::Store& 
   if (!verifier) return verifier.error();
   verifier_ = std::move(*verifier);
   jwks_ = keys_now.to_json();
-  if (::mkdir(directory_.c_str(), 0755) != 0 && errno != EEXIST)
-    return file_error(directory_, "mkdir");
-  if (::chmod(directory_.c_str(), 0755) != 0) return file_error(directory_, "chmod");
+  if (auto made = make_directory(directory_); !made) return made;
   if (auto done = replace_public_file(directory_ + "/jwks.json", jwks_); !done) return done;
   return replace_public_file(directory_ + "/oauth-authorization-server", metadata_);
+}
+
+bool Publisher::stands() const {
+  return ::access((directory_ + "/jwks.json").c_str(), F_OK) == 0 &&
+         ::access((directory_ + "/oauth-authorization-server").c_str(), F_OK) == 0;
 }
 
 }  // namespace badged::tokens

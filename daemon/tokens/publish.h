@@ -14,8 +14,8 @@
 
 namespace badged::tokens {
 
-// A web server reads these while they are replaced: the old file or the new, never a part. Waits
-// for the disk.
+// A web server reads these while they are replaced: the old file or the new, never a part. A
+// directory that is absent is made, 0755. Waits for the disk.
 Result<void> replace_public_file(const std::string& path, std::string_view content);
 
 class Publisher {
@@ -26,6 +26,9 @@ class Publisher {
   // Rebuilds both documents from the keys and replaces the files atomically. The store's issuer key
   // is left out while the store has never been ready.
   Result<void> refresh(const IssuingKeys& keys, const keystore::Store& store);
+
+  // False where a file was taken away since.
+  bool stands() const;
 
   const std::string& jwks() const { return jwks_; }
   const std::string& metadata() const { return metadata_; }

@@ -1,5 +1,7 @@
 #include "daemon/tokens/revocations.h"
 
+#include <unistd.h>
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <ctime>
@@ -212,7 +214,8 @@ awaitable<Result<void>> Revocations::upkeep(std::int64_t now, bool may_publish) 
   if (!unsaved_blocks_.empty() || !unsaved_epochs_.empty())
     if (auto saved = co_await save(); !saved) co_return saved;
   const auto age = now - listed_at_;
-  const bool due = covered_ < asked_ || age < 0 || 2 * age >= limits::kStatusListTtl.count();
+  const bool due = covered_ < asked_ || age < 0 || 2 * age >= limits::kStatusListTtl.count() ||
+                   ::access(file_.c_str(), F_OK) != 0;
   if (!due || !may_publish || publishing_ || keys_.current(now) == nullptr) co_return ok();
   co_return co_await publish();
 }

@@ -55,7 +55,7 @@ class Revocations {
   // Completes when a list that holds all that was marked before is in the file and served.
   boost::asio::awaitable<Result<void>> publish();
   // Saves what is due after a failure, and publishes where `may_publish` (its key must be published
-  // before it): after a failure, and when the list has aged. Call each second.
+  // before it): after a failure, when the list has aged or its file is gone. Call each second.
   boost::asio::awaitable<Result<void>> upkeep(std::int64_t now, bool may_publish);
 
   const std::string& uri() const { return uri_; }

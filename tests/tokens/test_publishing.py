@@ -1,6 +1,7 @@
 """The published files of a real badged, when they cannot be written for a while."""
 import json
 import pathlib
+import shutil
 import sys
 import unittest
 
@@ -25,6 +26,34 @@ class Publishing(unittest.TestCase):
             self.assertEqual(json.loads(file.read_text())["keys"], keys)
             # Tried each second, told once.
             self.assertEqual(badged.log().count(str(publish)), 1, badged.log())
+
+    def test_a_directory_that_was_removed_is_made_again_with_all_its_files(self):
+        with Badged(store="software") as badged:
+            publish = badged.state_dir / "publish"
+            names = {"jwks.json", "oauth-authorization-server", "status.jwt"}
+            wait_for(lambda: names <= {f.name for f in publish.iterdir()}, "all files")
+            shutil.rmtree(publish)
+            wait_for(lambda: publish.exists() and names <= {f.name for f in publish.iterdir()},
+                     "all files again")
+            self.assertEqual(publish.stat().st_mode & 0o777, 0o755)
+
+    def test_status_and_doctor_warn_for_as_long_as_publishing_fails(self):
+        with Badged(store="software") as badged:
+            publish = badged.state_dir / "publish"
+            wait_for((publish / "status.jwt").exists, "the list")
+
+            def warned():
+                return [w for w in badged.status()["warnings"] if str(publish) in w]
+            self.assertEqual(warned(), [])
+            shutil.rmtree(publish)
+            publish.write_text("in the way")
+            wait_for(warned, "a warning in status")
+            self.assertIn("what was published last", warned()[0])
+            self.assertIn("in the way of", warned()[0])
+            self.assertIn(str(publish), badged.ctl("doctor", "--config", str(badged.config_file)).stdout)
+            publish.unlink()
+            wait_for(lambda: not warned(), "the warning to go")
+            self.assertTrue((publish / "status.jwt").exists())
 
 
 if __name__ == "__main__":
