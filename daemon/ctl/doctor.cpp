@@ -8,6 +8,7 @@
 
 #include "daemon/agents/accounts.h"
 #include "daemon/agents/record_set.h"
+#include "daemon/audit/verify.h"
 #include "daemon/ctl/verbs.h"
 
 namespace badged::ctl {
@@ -134,6 +135,22 @@ Check check_records(const config::Config& config) {
   return good("records", detail);
 }
 
+Check check_audit_log(const std::string& state_dir) {
+  const auto path = state_dir + "/audit.jsonl";
+  if (::access(path.c_str(), R_OK) != 0)
+    return errno == EACCES ? hidden("audit-log", path)
+                           : warn("audit-log", path + ": " + std::strerror(errno),
+                                  "badged makes it at its first start");
+  const auto checked = audit::verify_file(path);
+  if (!checked) return bad("audit-log", checked.error().what, checked.error().hint);
+  const auto lines = path + ": " + std::to_string(checked->lines) + " good lines, " +
+                     std::to_string(checked->checkpoints) + " signed heads";
+  if (!checked->intact)
+    return bad("audit-log", lines + ", then " + checked->problem,
+               "compare it with your last copy from before: badgectl audit verify COPY");
+  return good("audit-log", lines);
+}
+
 Check check_socket(const std::string& name, const std::string& path, unsigned allowed_mode) {
   struct stat info {
   }, directory{};
@@ -191,6 +208,7 @@ Outcome doctor(const Options& given) {
     checks.push_back(check_tpm(config->keystore));
     checks.push_back(check_records(*config));
     checks.push_back(check_disk(config->state_dir));
+    checks.push_back(check_audit_log(config->state_dir));
   }
   checks.push_back(check_clock(config ? config->state_dir : "/var/lib/badged"));
   checks.push_back(check_admin_group());

@@ -39,6 +39,8 @@ Checks check_unit();
 // badged's own (doctor.cpp).
 Checks check_config(const Options& options, std::optional<config::Config>& config);
 Check check_records(const config::Config& config);
+// The whole log, as `badgectl audit verify` reads it, line by line: start checks its end alone.
+Check check_audit_log(const std::string& state_dir);
 Check check_socket(const std::string& name, const std::string& path, unsigned allowed_mode);
 Checks check_daemon(const Options& options);
 

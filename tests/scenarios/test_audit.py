@@ -1,5 +1,6 @@
 """The audit log where the disk, a restart or a caller works against it (H28)."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -75,6 +76,22 @@ class Restart(Case):
         badged.start()
         self.assertTrue(self.findings(badged))
         self.intact(badged)
+
+    def test_a_line_edited_before_the_stored_head_is_found_by_doctor(self):
+        badged = self.start()
+
+        def check():
+            done = badged.ctl("doctor", "--json", "--config", str(badged.config_file))
+            return next(c for c in json.loads(done.stdout)["checks"] if c["name"] == "audit-log")
+        self.assertEqual(check()["verdict"], "ok", check())
+        badged.stop()
+        log = badged.state_dir / "audit.jsonl"
+        text = log.read_text()
+        log.write_text(text.replace('"time":"2', '"time":"1', 1))  # of the same length
+        badged.start()
+        self.assertFalse(self.findings(badged))  # what start checks is the end
+        self.assertEqual(check()["verdict"], "bad", check())
+        self.assertIn("line with seq 1 was edited", check()["detail"])
 
     def test_a_damaged_state_db_is_named_and_not_replaced(self):
         badged = self.start()
