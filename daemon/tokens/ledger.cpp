@@ -10,9 +10,6 @@ namespace {
 
 using limits::kStatusBlock;
 
-// Of the published list, behind the last block in use: three seconds at 20,000 tokens a second.
-constexpr std::size_t kBlocksAhead = 16;
-
 // No part can hold a newline: names, ids, URLs and scope tokens.
 std::string key_of(const Authority& authority) {
   std::string key = authority.agent;
@@ -188,17 +185,22 @@ StatusBlock Ledger::block(std::uint32_t number) const {
   return {number, until, block.bits};
 }
 
-Bytes Ledger::bits() const {
+std::size_t Ledger::blocks() const {
   auto end = blocks_.size();
-  while (end > 1 && blocks_[end - 1].free_after == 0) --end;
-  Bytes out;
-  out.reserve(std::max<std::size_t>(end, 1) * kStatusBlock / 8);
-  for (std::size_t number = 0; number < end; ++number)
-    out.insert(out.end(), blocks_[number].bits.begin(), blocks_[number].bits.end());
+  while (end > 0 && blocks_[end - 1].free_after == 0) --end;
+  return end;
+}
+
+Bytes Ledger::bits() const {
+  const auto used = blocks();
   // Zeros ahead, which cost no bytes once compressed: a token of a block that is opened before the
   // next list is signed is within this one. So it is never empty.
-  const auto blocks = out.size() / (kStatusBlock / 8) + kBlocksAhead;
-  out.resize(std::min<std::size_t>(blocks, limits::kStatusBlocks) * kStatusBlock / 8);
+  const auto all = std::min<std::size_t>(used + limits::kStatusBlocksAhead, limits::kStatusBlocks);
+  Bytes out;
+  out.reserve(all * kStatusBlock / 8);
+  for (std::size_t number = 0; number < used; ++number)
+    out.insert(out.end(), blocks_[number].bits.begin(), blocks_[number].bits.end());
+  out.resize(all * kStatusBlock / 8);
   return out;
 }
 

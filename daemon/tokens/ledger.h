@@ -101,6 +101,8 @@ class Ledger {
   StatusBlock block(std::uint32_t number) const;
   // All bits, up to the last block in use: what the status list publishes.
   Bytes bits() const;
+  // Up to the last one in use.
+  std::size_t blocks() const;
   // Forgets what has expired. Call each minute, and before choose(). The blocks that had marks: to
   // be stored, or a restart would find the marks again.
   std::set<std::uint32_t> expire(Instant now);

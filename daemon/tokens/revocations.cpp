@@ -182,7 +182,9 @@ awaitable<Result<void>> Revocations::publish_once() {
       std::chrono::duration_cast<std::chrono::seconds>(Clock::now().time_since_epoch()).count();
   const attest::StatusListClaims claims{issuer_, uri_, now, now + limits::kStatusListLife.count(),
                                         limits::kStatusListTtl.count()};
-  std::function<Result<std::string>()> pack = [claims, bits = ledger_.bits()] {
+  auto bits = ledger_.bits();
+  const auto covers = bits.size() * 8 / limits::kStatusBlock;
+  std::function<Result<std::string>()> pack = [claims, bits = std::move(bits)] {
     return attest::status_list_payload(claims, bits);
   };
   const auto payload = co_await on_writer(io_, writer_, std::move(pack));
@@ -201,8 +203,16 @@ awaitable<Result<void>> Revocations::publish_once() {
     return replace_public_file(file_, jws);
   };
   auto written = co_await on_writer(io_, writer_, std::move(write));
-  if (written) listed_at_ = now;
-  co_return written;
+  if (!written) co_return written;
+  listed_at_ = now;
+  listed_blocks_ = covers;
+  co_return ok();
+}
+
+// Whether tokens will soon have places behind the end of the published list.
+bool Revocations::is_running_out() const {
+  return listed_blocks_ < limits::kStatusBlocks &&
+         ledger_.blocks() + limits::kStatusBlocksAhead / 2 > listed_blocks_;
 }
 
 awaitable<Result<void>> Revocations::upkeep(std::int64_t now, bool may_publish) {
@@ -215,7 +225,7 @@ awaitable<Result<void>> Revocations::upkeep(std::int64_t now, bool may_publish) 
     if (auto saved = co_await save(); !saved) co_return saved;
   const auto age = now - listed_at_;
   const bool due = covered_ < asked_ || age < 0 || 2 * age >= limits::kStatusListTtl.count() ||
-                   ::access(file_.c_str(), F_OK) != 0;
+                   is_running_out() || ::access(file_.c_str(), F_OK) != 0;
   if (!due || !may_publish || publishing_ || keys_.current(now) == nullptr) co_return ok();
   co_return co_await publish();
 }

@@ -55,7 +55,8 @@ class Revocations {
   // Completes when a list that holds all that was marked before is in the file and served.
   boost::asio::awaitable<Result<void>> publish();
   // Saves what is due after a failure, and publishes where `may_publish` (its key must be published
-  // before it): after a failure, when the list has aged or its file is gone. Call each second.
+  // before it): after a failure, when the list has aged, tokens are about to have places behind its
+  // end, or its file is gone. Call each second.
   boost::asio::awaitable<Result<void>> upkeep(std::int64_t now, bool may_publish);
 
   const std::string& uri() const { return uri_; }
@@ -67,6 +68,7 @@ class Revocations {
   boost::asio::awaitable<Result<void>> commit(StatusChange change);
   boost::asio::awaitable<Result<void>> publish_once();
   boost::asio::awaitable<void> wait_for_turn();
+  bool is_running_out() const;
   void restore(const std::string& audit_log, std::int64_t now);
 
   boost::asio::io_context& io_;
@@ -82,6 +84,7 @@ class Revocations {
   std::set<std::string> unsaved_epochs_;
   std::string list_;
   std::int64_t listed_at_ = 0;
+  std::size_t listed_blocks_ = 0;  // that the published list covers
   std::int64_t expired_at_ = 0;
   std::uint64_t asked_ = 0;    // publications that were wanted
   std::uint64_t covered_ = 0;  // of those, the ones that the published list holds

@@ -6,7 +6,7 @@ namespace badged::tokens {
 namespace {
 
 constexpr std::string_view kScheme = "spiffe:";
-constexpr std::size_t kMaxId = 2048;           // SPIFFE-ID 2.3
+constexpr std::size_t kMaxId = 2048;          // SPIFFE-ID 2.3
 constexpr std::size_t kMaxTrustDomain = 255;  // the same
 
 bool is_upper(char c) {

@@ -39,7 +39,11 @@ struct LastRun {
   const std::unique_ptr<audit::StateDb> state = audit::StateDb::open(folder.db()).value();
   Loop loop;
   StoreFixture fixture{StoreKind::software};
-  const IssuingKeys keys{loop.io, fixture.store(), fixture.path("issuing.json"), {}};
+  IssuingKeys keys{
+      loop.io,
+      fixture.store(),
+      fixture.path("issuing.json"),
+      {std::chrono::seconds(300), std::chrono::seconds(3600), std::chrono::seconds(1800)}};
   Epochs epochs{*state};
 };
 
@@ -81,4 +85,24 @@ TEST_CASE("what had expired before its block was lost is not told of") {
   const auto revocations = last.start(last.made + 7200);
   CHECK(revocations->lost() == 0);
   CHECK(revocations->revoked(kPlace));
+}
+
+TEST_CASE("a new list is due when tokens are about to have places behind the end of this one") {
+  LastRun last;
+  last.store_block();
+  const auto now = last.made + 60;
+  REQUIRE(last.loop.run(last.keys.open(last.made)));
+  const auto revocations = last.start(now);
+  REQUIRE(last.loop.run(revocations->upkeep(now, true)));
+  const auto first = revocations->list();
+  REQUIRE_FALSE(first.empty());
+  const auto issue = [&](std::uint32_t blocks) {
+    for (std::uint32_t i = 0; i < blocks * limits::kStatusBlock; ++i)
+      REQUIRE(last.loop.run(revocations->admit(Jti{1}, now + 300, {}, now)));
+    REQUIRE(last.loop.run(revocations->upkeep(now, true)));
+  };
+  issue(limits::kStatusBlocksAhead / 4);
+  CHECK(revocations->list() == first);
+  issue(limits::kStatusBlocksAhead / 2);
+  CHECK(revocations->list() != first);
 }

@@ -22,14 +22,30 @@ TEST_CASE("a SPIFFE ID has a trust domain") {
 }
 
 TEST_CASE("what is no SPIFFE ID has none") {
-  for (const char* text :
-       {"", "spiffe:", "spiffe:/", "spiffe://", "spiffe:///x", "SPIFFE://example.org/x",
-        "spiffe://EXAMPLE.org/x", "spiffe://example%2eorg/x", "spiffe://example.org./x",
-        "spiffe://.example.org/x", "spiffe://a..b/x", "spiffe://a@example.org/x",
-        "spiffe://example.org:443/x", "spiffe://example.org/", "spiffe://example.org/x/",
-        "spiffe://example.org//x", "spiffe://example.org/./x", "spiffe://example.org/x/..",
-        "spiffe://example.org/%41", "spiffe://example.org/a?b", "spiffe://example.org/a#b",
-        "spiffe://example.org?b", "spiffe://ex\xc3\xa4mple.org/x", "spiffe://example.org/\xc3\xa4"}) {
+  for (const char* text : {"",
+                           "spiffe:",
+                           "spiffe:/",
+                           "spiffe://",
+                           "spiffe:///x",
+                           "SPIFFE://example.org/x",
+                           "spiffe://EXAMPLE.org/x",
+                           "spiffe://example%2eorg/x",
+                           "spiffe://example.org./x",
+                           "spiffe://.example.org/x",
+                           "spiffe://a..b/x",
+                           "spiffe://a@example.org/x",
+                           "spiffe://example.org:443/x",
+                           "spiffe://example.org/",
+                           "spiffe://example.org/x/",
+                           "spiffe://example.org//x",
+                           "spiffe://example.org/./x",
+                           "spiffe://example.org/x/..",
+                           "spiffe://example.org/%41",
+                           "spiffe://example.org/a?b",
+                           "spiffe://example.org/a#b",
+                           "spiffe://example.org?b",
+                           "spiffe://ex\xc3\xa4mple.org/x",
+                           "spiffe://example.org/\xc3\xa4"}) {
     INFO(text);
     CHECK_FALSE(trust_domain_of(text));
   }
