@@ -75,4 +75,9 @@ Result<std::string> LockedFile::read(std::size_t limit) const {
   return text;
 }
 
+Rejection open_refused(const Error& error, Rejection unusable) {
+  if (error.code != Errc::busy) return unusable;
+  return reject(Reason::busy, std::move(unusable.what), error.hint);
+}
+
 }  // namespace badged::attest

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "attest/limits.h"
+#include "attest/reason.h"
 #include "keystore/result.h"
 
 namespace badged::attest {
@@ -29,5 +30,8 @@ class LockedFile {
   explicit LockedFile(int fd) : fd_(fd) {}
   int fd_;
 };
+
+// What open() said, as a verdict: `unusable`, or Reason::busy with its text.
+Rejection open_refused(const Error& error, Rejection unusable);
 
 }  // namespace badged::attest

@@ -110,11 +110,7 @@ Checked<void> compare_state(const TpmState& seen, const TpmState& now, bool cloc
 
 Checked<StateFile> StateFile::open(std::string path, std::chrono::milliseconds patience) {
   auto locked = LockedFile::open(path, patience);
-  if (!locked) {
-    auto unusable = broken(path, locked.error().what);
-    if (locked.error().code != Errc::busy) return unusable;
-    return reject(Reason::busy, std::move(unusable.what), locked.error().hint);
-  }
+  if (!locked) return open_refused(locked.error(), broken(path, locked.error().what));
   StateFile file(std::move(path), std::move(*locked));
   auto text = file.file_.read(kStateBytes);
   if (!text) return broken(file.path_, text.error().what);

@@ -91,10 +91,8 @@ std::optional<Content> read_content(std::string_view text) {
 
 Checked<LockedFile> open_locked(const std::string& path) {
   auto file = LockedFile::open(path);
-  if (file) return std::move(*file);
-  auto unusable = broken(path, file.error().what);
-  if (file.error().code != Errc::busy) return unusable;
-  return reject(Reason::busy, std::move(unusable.what), file.error().hint);
+  if (!file) return open_refused(file.error(), broken(path, file.error().what));
+  return std::move(*file);
 }
 
 Checked<void> write_durably(int fd, const std::string& path, std::string_view text,
