@@ -16,8 +16,6 @@ using namespace badged::tokens;
 namespace {
 
 constexpr std::int64_t kStart = 1'769'903'999;
-constexpr KeySchedule kSchedule{std::chrono::seconds(300), std::chrono::seconds(3600),
-                                std::chrono::seconds(1800)};
 
 std::string read_text(const std::string& file) {
   std::ifstream in(file, std::ios::binary);

@@ -31,11 +31,7 @@ struct World {
   // First: the store's thread may still be in a post to the loop when its answer is here already.
   Loop loop;
   StoreFixture fixture{StoreKind::software};
-  IssuingKeys keys{
-      loop.io,
-      fixture.store(),
-      fixture.path("keys/issuing.json"),
-      {std::chrono::seconds(300), std::chrono::seconds(3600), std::chrono::seconds(1800)}};
+  IssuingKeys keys{loop.io, fixture.store(), fixture.path("keys/issuing.json"), kSchedule};
   std::string directory = fixture.path("publish");
   Publisher publisher{{"https://badged.example.org", "example.org", "build-7"}, directory};
 };

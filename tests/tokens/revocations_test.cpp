@@ -39,11 +39,7 @@ struct LastRun {
   const std::unique_ptr<audit::StateDb> state = audit::StateDb::open(folder.db()).value();
   Loop loop;
   StoreFixture fixture{StoreKind::software};
-  IssuingKeys keys{
-      loop.io,
-      fixture.store(),
-      fixture.path("issuing.json"),
-      {std::chrono::seconds(300), std::chrono::seconds(3600), std::chrono::seconds(1800)}};
+  IssuingKeys keys{loop.io, fixture.store(), fixture.path("issuing.json"), kSchedule};
   Epochs epochs{*state};
 };
 

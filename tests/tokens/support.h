@@ -12,12 +12,17 @@
 #include <optional>
 #include <vector>
 
+#include "daemon/tokens/issuing_keys.h"
 #include "keystore/store.h"
 #include "tests/keystore/support.h"
 #include "tests/keystore/swtpm.h"
 #include "tests/tokens/samples.h"
 
 namespace badged::test {
+
+// Of issuing keys: quick enough that a test can see one end.
+inline constexpr tokens::KeySchedule kSchedule{
+    std::chrono::seconds(300), std::chrono::seconds(3600), std::chrono::seconds(1800)};
 
 class Loop {
  public:
