@@ -5,7 +5,7 @@ import tempfile
 import time
 import unittest
 
-from harness import ISSUER, Badged, record, wait_for
+from harness import ISSUER, Badged, WithAgents, record, wait_for
 
 try:
     import identity_provider as idp
@@ -48,7 +48,7 @@ def setUpModule():
         raise unittest.SkipTest("needs python3-jwcrypto")
 
 
-class Case(unittest.TestCase):
+class Case(WithAgents, unittest.TestCase):
     """One badged for all: each test starts processes, thus sessions, of its own."""
 
     @classmethod
@@ -65,11 +65,6 @@ class Case(unittest.TestCase):
         # Proofs of the second of its start may have been seen before it: refused.
         started = cls.badged.status()["started"]
         wait_for(lambda: time.time() >= started + 1, "the next second")
-
-    def agent(self, uid):
-        made = self.badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
 
     def ask(self, agent, subject, kind="jwt", headers=None, **fields):
         return agent.call("POST", "/v1/token",

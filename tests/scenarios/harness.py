@@ -306,8 +306,17 @@ def as_uid(uid):
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
 
 
-class Granting:
-    """For a TestCase: tokens that must be given."""
+class WithAgents:
+    """For a TestCase that has `badged`: agents that end with their test."""
+
+    def agent(self, uid):
+        made = self.badged.agent(uid)
+        self.addCleanup(made.end)
+        return made
+
+
+class Granting(WithAgents):
+    """The same, and tokens that must be given."""
 
     def granted(self, agent, headers=None, fresh=False, **fields):
         headers = {"Cache-Control": "no-cache"} if fresh else headers

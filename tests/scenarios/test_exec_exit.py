@@ -7,7 +7,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import PYTHON, Badged, UnixConnection, claims, exchange, record, wait_for  # noqa: E402
+from harness import PYTHON, Badged, UnixConnection, WithAgents, claims, exchange, record, wait_for  # noqa: E402
 
 LOW, HIGH = 61001, 61002
 SCRIPT = pathlib.Path(__file__).with_name("agent_process.py")
@@ -19,7 +19,7 @@ def setUpModule():
         raise unittest.SkipTest("needs root to start agents of other users")
 
 
-class Case(unittest.TestCase):
+class Case(WithAgents, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.badged = Badged(records={
@@ -34,11 +34,6 @@ class Case(unittest.TestCase):
 
     def sessions(self):
         return exchange(self.admin, "GET", "/v1/status")[2]["sessions"]
-
-    def agent(self, uid):
-        made = self.badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
 
     def opened(self, uid):
         agent = self.agent(uid)

@@ -38,11 +38,6 @@ class Case(Granting, unittest.TestCase):
         cls.badged = Badged(records=RECORDS).__enter__()
         cls.addClassCleanup(cls.badged.__exit__)
 
-    def agent(self, uid):
-        made = self.badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
-
     def proof_refused(self, agent, token):
         status, answer = agent.proof(token)
         self.assertEqual((status, answer.get("error")), (401, "invalid_token"), answer)

@@ -6,7 +6,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Badged, call, record  # noqa: E402
+from harness import Badged, WithAgents, call, record  # noqa: E402
 
 LOW, HIGH, STRANGER = 61001, 61002, 61009
 FRESH = {"Cache-Control": "no-cache"}
@@ -19,16 +19,11 @@ def setUpModule():
         raise unittest.SkipTest("needs root to start agents of other users")
 
 
-class Canaries(unittest.TestCase):
+class Canaries(WithAgents, unittest.TestCase):
     def setUp(self):
         self.badged = Badged(records=RECORDS).__enter__()
         self.addCleanup(self.badged.__exit__)
         self.secrets, self.said = set(), []
-
-    def agent(self, uid):
-        made = self.badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
 
     def token(self, agent):
         status, answer = agent.token(FRESH)

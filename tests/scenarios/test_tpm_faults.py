@@ -7,7 +7,8 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import BUILD, DEADLINE, Badged, as_uid, call, claims, record, verifier, wait_for  # noqa: E402
+from harness import (BUILD, DEADLINE, Badged, WithAgents, as_uid, call, claims, record, verifier,  # noqa: E402
+                     wait_for)
 
 LOW, HIGH = 61001, 61002
 RECORDS = {"low": record("low", match=f"uid = {LOW}"),
@@ -20,15 +21,10 @@ def setUpModule():
         raise unittest.SkipTest("needs root to start agents of other users")
 
 
-class Case(unittest.TestCase):
+class Case(WithAgents, unittest.TestCase):
     def setUp(self):
         self.badged = Badged(records=RECORDS).__enter__()
         self.addCleanup(self.badged.__exit__)
-
-    def agent(self, uid):
-        made = self.badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
 
     def condition(self):
         return self.badged.status()["keystore"]["condition"]

@@ -39,11 +39,6 @@ class Case(Granting, unittest.TestCase):
         cls.badged = Badged(records=RECORDS).__enter__()
         cls.addClassCleanup(cls.badged.__exit__)
 
-    def agent(self, uid):
-        made = self.badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
-
     def proved(self, agent, token, *arguments, **fields):
         status, answer = agent.proof(token, *arguments, **fields)
         self.assertEqual(status, 200, answer)
