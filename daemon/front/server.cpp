@@ -170,7 +170,11 @@ void Server::admit(Listener& listener, peers::OwnedFd fd) {
     arrival.paced = false;
     return identify(std::move(arrival));
   }
-  if (!wait || !has_room(listener.kind, peer->uid, false)) return turn_away(std::move(arrival.fd));
+  if (!wait) return turn_away(std::move(arrival.fd));
+  if (!has_room(listener.kind, peer->uid, false)) {
+    pace_.give_back(peer->uid);  // what it holds already would wait for who was not served
+    return turn_away(std::move(arrival.fd));
+  }
   hold(peer->uid);
   ++refusing_;
   asio::co_spawn(io_, identify_later(std::move(arrival), *wait),

@@ -54,15 +54,6 @@ class Slow(Case):
     def test_a_client_that_is_done_sending_still_gets_its_answer(self):
         self.assertEqual(self.statuses(JWKS), [200])  # raw() half closes
 
-    def test_a_client_that_vanishes_midway_leaves_nothing(self):
-        before = self.connections()
-        for data in (JWKS, JWKS[:10], post(b"a=b", length=9), JWKS * 100):
-            for _ in range(50):
-                one = self.connect()
-                one.sendall(data)
-                one.close()
-        wait_for(lambda: self.connections() <= before, "the connections to be gone")
-
 
 class Turned(Case):
     """H10, strangers. Alone: badged tells so many callers at a time why they are turned away, and
@@ -77,6 +68,35 @@ class Turned(Case):
         self.assertGreaterEqual(self.badged.status()["turned_away"], 236)
         flood.end()
         self.assertEqual(self.hostile(STRANGER, "idle", 10).said["held"], 10)
+
+
+class TurnedByNumber(Case):
+    """Alone for the same reason."""
+
+    def test_who_is_turned_away_for_its_number_of_connections_loses_no_turn(self):
+        held = [self.connect() for _ in range(264)]
+        for one in held[64:]:
+            self.assertIn(b" 503 ", one.recv(4096))
+        for one in held:
+            one.close()
+        wait_for(lambda: self.connections() <= 1, "the connections to be gone")
+        again = [self.connect() for _ in range(64)]
+        for one in again:
+            one.sendall(JWKS)
+        self.assertEqual({one.recv(4096)[9:12] for one in again}, {b"200"})
+
+
+class Vanishing(Case):
+    """H8: who goes midway. Alone: what it asked for in vain counts as turns of its uid, which is ours."""
+
+    def test_a_client_that_vanishes_midway_leaves_nothing(self):
+        for data in (JWKS, JWKS[:10], post(b"a=b", length=9), JWKS * 100):
+            for _ in range(50):
+                one = self.connect()
+                one.sendall(data)
+                one.close()
+        self.raw(JWKS)  # they are taken in their order: once this one is answered, they were
+        wait_for(lambda: self.connections() <= 1, "the connections to be gone")
 
 
 class Many(Case):
