@@ -1,5 +1,7 @@
 #include "keystore/memory_signer.h"
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 
 namespace badged::keystore {
@@ -28,13 +30,29 @@ void MemorySigner::sign(const MemoryKey& key, const Digest& digest, Sink<Signatu
   if (group) wake_.notify_one();
 }
 
-void MemorySigner::wake() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (waiting_.empty() || ready_) return;
-    ready_ = true;
-  }
-  wake_.notify_one();
+bool MemorySigner::help() {
+  std::unique_lock lock(mutex_);
+  if (waiting_.empty()) return false;
+  Job job = std::move(waiting_.front());
+  waiting_.pop_front();
+  const bool more = !waiting_.empty();
+  const bool begin = more && !ready_;
+  ready_ = more;
+  lock.unlock();
+  if (begin) wake_.notify_one();
+  auto signature = job.key.sign(job.digest);
+  job.key = {};
+  job.done(std::move(signature));
+  return more;
+}
+
+std::vector<MemorySigner::Job> MemorySigner::take() {
+  const auto count = std::min((waiting_.size() + 1) / 2, kGroup);
+  const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);
+  std::vector<Job> taken(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
+  waiting_.erase(waiting_.begin(), end);
+  ready_ = !waiting_.empty();
+  return taken;
 }
 
 void MemorySigner::run() {
@@ -42,10 +60,9 @@ void MemorySigner::run() {
     auto batch = std::make_shared<std::vector<Job>>();
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || ready_; });
+      wake_.wait(lock, [this] { return stopping_ || (ready_ && !waiting_.empty()); });
       if (waiting_.empty()) return;
-      batch->swap(waiting_);
-      ready_ = false;
+      *batch = take();
     }
     for (auto& job : *batch) {
       job.signature = job.key.sign(job.digest);

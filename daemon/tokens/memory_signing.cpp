@@ -12,21 +12,19 @@ MemorySigning::MemorySigning(boost::asio::io_context& io)
     : io_(io),
       signer_([&io](std::function<void()> work) { boost::asio::post(io, std::move(work)); }) {}
 
-bool MemorySigning::crowded() {
-  if (counting_) return true;
-  counting_ = true;
-  // Behind everything that is ready now.
+void MemorySigning::come_round() {
+  coming_ = true;
   boost::asio::post(io_, [this] {
-    counting_ = false;
-    signer_.wake();
+    coming_ = false;
+    if (signer_.help() && !coming_) come_round();
   });
-  return false;
 }
 
 awaitable<Result<Signature>> MemorySigning::sign(const keystore::MemoryKey& key, Digest digest) {
-  if (!crowded()) co_return key.sign(digest);
-  co_return co_await await_posted_answer<Result<Signature>>(
-      [&](Answer<Result<Signature>> done) { signer_.sign(key, digest, std::move(done)); });
+  co_return co_await await_posted_answer<Result<Signature>>([&](Answer<Result<Signature>> done) {
+    signer_.sign(key, digest, std::move(done));
+    if (!coming_) come_round();
+  });
 }
 
 }  // namespace badged::tokens

@@ -1,8 +1,8 @@
 // Signatures by keys in locked memory, awaited on the I/O thread: made there while one request is
-// alone, on a thread beside it when several are ready at once.
+// alone, and on a thread beside it too when several are ready at once.
 //
 // Alone, a hop to another thread would cost a request more than it saves; together, the I/O thread
-// reads and writes while the other signs.
+// reads and writes while the other signs, and signs as well when it would wait.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -20,12 +20,11 @@ class MemorySigning {
   boost::asio::awaitable<Result<Signature>> sign(const keystore::MemoryKey& key, Digest digest);
 
  private:
-  // Whether another signature was asked for since the loop last came round. When it does, the
-  // signer is woken for all of them at once.
-  bool crowded();
+  // Comes round behind all that is ready: for each signature that the I/O thread makes, once.
+  void come_round();
 
   boost::asio::io_context& io_;
-  bool counting_ = false;
+  bool coming_ = false;
   keystore::MemorySigner signer_;
 };
 

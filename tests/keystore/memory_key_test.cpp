@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -121,39 +122,60 @@ TEST_CASE("wipes a lent key when the last of its users is done, not before", "[m
   CHECK(locked_memory_used() == before);
 }
 
-// What is signed in one go is posted in one: had the first of a group, or of what waits for wake(),
-// been begun before, there would be more posts than goes. Many rounds, as that shows only where the
-// signer's thread comes in between; where it waits as it should, no round can fail.
-TEST_CASE("begins to sign when woken, or when a group waits, and not before", "[memory]") {
-  constexpr std::size_t kGroup = MemorySigner::kGroup;
+struct Signing {
   std::mutex mutex;
   std::condition_variable changed;
-  std::size_t answered = 0, posts = 0;
-  MemorySigner signer([&](std::function<void()> work) {
-    const std::lock_guard lock(mutex);
+  std::atomic<std::size_t> answered{0}, posts{0};
+  std::size_t wanted = 0;
+  MemoryKey key = MemoryKey::generate().value();
+  MemorySigner signer{[this](std::function<void()> work) {
     work();
+    const std::lock_guard lock(mutex);
     ++posts;
     changed.notify_one();
-  });
-  const auto key = MemoryKey::generate().value();
-  const auto sign = [&](std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i)
-      signer.sign(key, digest_of(1), [&](Result<Signature> made) { answered += made ? 1 : 0; });
-  };
-  std::size_t wanted = 0, goes = 0;
-  const auto signed_in_one_go = [&](std::size_t count) {
+  }};
+
+  void sign(std::size_t count) {
     wanted += count;
-    ++goes;
+    for (std::size_t i = 0; i < count; ++i)
+      signer.sign(key, digest_of(1), [this](Result<Signature> made) { answered += made ? 1 : 0; });
+  }
+  bool all_answered() {
     std::unique_lock lock(mutex);
-    return changed.wait_for(lock, kPatience, [&] { return answered == wanted; }) && posts == goes;
-  };
-  for (int round = 0; round < 100; ++round) {
-    sign(kGroup);
-    REQUIRE(signed_in_one_go(kGroup));
-    sign(kGroup - 1);
-    signer.wake();
-    REQUIRE(signed_in_one_go(kGroup - 1));
-    signer.wake();  // with nothing to sign
+    return changed.wait_for(lock, kPatience, [this] { return answered == wanted; });
+  }
+};
+
+TEST_CASE("leaves one that waits alone to its owner", "[memory]") {
+  Signing signing;
+  CHECK_FALSE(signing.signer.help());  // with nothing to sign
+  for (std::size_t round = 1; round <= 100; ++round) {
+    signing.sign(1);
+    CHECK_FALSE(signing.signer.help());
+    REQUIRE(signing.answered == round);
+  }
+  CHECK(signing.posts == 0);
+}
+
+TEST_CASE("begins to sign when a group waits, however much its owner helped before", "[memory]") {
+  Signing signing;
+  for (int round = 0; round < 500; ++round) {
+    signing.sign(MemorySigner::kGroup);
+    REQUIRE(signing.all_answered());
+    signing.sign(MemorySigner::kGroup);
+    while (signing.signer.help()) {
+    }
+  }
+  REQUIRE(signing.all_answered());
+  CHECK(signing.posts > 0);
+}
+
+TEST_CASE("signs what waits beside its owner's one", "[memory]") {
+  Signing signing;
+  for (int round = 0; round < 200; ++round) {
+    signing.sign(1 + MemorySigner::kGroup * 3);
+    signing.signer.help();
+    REQUIRE(signing.all_answered());
   }
 }
 
