@@ -22,8 +22,8 @@ from debian_root import text
 _require = functools.partial(debian_root.require, lacking="no systemd container")
 PACKAGES = ["systemd-sysv", "dbus", "python3-minimal", "libpython3-stdlib", "libssl3", "openssl",
             "libtss2-esys-3.0.2-0", "libtss2-mu0", "libtss2-rc0", "libtss2-tctildr0",
-            "libtss2-tcti-device0", "libtss2-tcti-swtpm0", "libsqlite3-0", "libsystemd0", "curl",
-            "libpam-systemd", "passwd"]
+            "libtss2-tcti-device0", "libtss2-tcti-swtpm0", "libmimalloc2.0", "libsqlite3-0", "libsystemd0",
+            "curl", "libpam-systemd", "passwd"]
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 ROOT = os.environ.get("BADGED_NSPAWN_ROOT", os.path.join(REPOSITORY, "build", "nspawn-root"))
 
