@@ -246,6 +246,10 @@ Result<Signature> MemoryKey::Lent::sign(const Digest& digest) const {
   return state_->sign_in(state_->lent_context, digest);
 }
 
+Result<Signature> MemoryKey::Lent::sign_at_owner(const Digest& digest) const {
+  return state_->sign_in(state_->context, digest);
+}
+
 Result<std::unique_ptr<MemoryKey::Scalar>> MemoryKey::export_scalar() const {
   auto scalar = std::make_unique<Scalar>();
   std::memcpy(scalar->bytes.data(), state_->scalar.get(), kScalar);

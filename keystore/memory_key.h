@@ -50,7 +50,7 @@ class MemoryKey {
   std::shared_ptr<State> state_;
 };
 
-// Move-only. All lent keys are used on one thread.
+// Move-only.
 class MemoryKey::Lent {
  public:
   Lent() = default;
@@ -58,7 +58,10 @@ class MemoryKey::Lent {
   Lent& operator=(Lent&& other) noexcept;
   ~Lent();
 
+  // All lent keys are used on one thread, ...
   Result<Signature> sign(const Digest& digest) const;
+  // ... or each where its key is used: on the thread that lent it.
+  Result<Signature> sign_at_owner(const Digest& digest) const;
 
  private:
   friend class MemoryKey;
