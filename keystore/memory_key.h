@@ -33,8 +33,8 @@ class MemoryKey {
   // About 21 us. The first signature after rest() costs about as much again: it makes what signing
   // needs, 2.7 kB of ordinary memory that holds no private scalar outside the locked heap.
   Result<Signature> sign(const Digest& digest) const;
-  // The key for one signature on another thread, while this one goes on using and may destroy it:
-  // the scalar lives as long as the last of them.
+  // The key for one signature, mostly on another thread, while this one goes on using and may
+  // destroy it: the scalar lives as long as the last of them.
   class Lent;
   Result<Lent> lend() const;
   // Drops that memory, unless the key is lent; an idle key then costs about 200 bytes. For keys
@@ -58,9 +58,9 @@ class MemoryKey::Lent {
   Lent& operator=(Lent&& other) noexcept;
   ~Lent();
 
-  // All lent keys are used on one thread, ...
+  // On the signer's thread: one for all lent keys.
   Result<Signature> sign(const Digest& digest) const;
-  // ... or each where its key is used: on the thread that lent it.
+  // On the owner's thread, which lent it.
   Result<Signature> sign_at_owner(const Digest& digest) const;
 
  private:

@@ -22,7 +22,7 @@ class StrangerPace {
   // The same however far off it is. For a request: its connection waits with nothing else under
   // way, and connections are counted.
   Clock::duration queue(std::uint32_t uid, Clock::time_point now);
-  // The caller turned out to be listed: its turn is nobody's.
+  // The caller turned out to be listed, or was turned away unserved: its turn is nobody's.
   void give_back(std::uint32_t uid);
   // Forgets uids whose burst is whole again. Call each second.
   void sweep(Clock::time_point now);

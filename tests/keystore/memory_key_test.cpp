@@ -138,7 +138,9 @@ struct Signing {
   void sign(std::size_t count) {
     wanted += count;
     for (std::size_t i = 0; i < count; ++i)
-      signer.sign(key, digest_of(1), [this](Result<Signature> made) { answered += made ? 1 : 0; });
+      signer.sign(key, digest_of(1), [this](Result<Signature> made) {
+        answered += made && verifies(key.public_key(), digest_of(1), *made) ? 1 : 0;
+      });
   }
   bool all_answered() {
     std::unique_lock lock(mutex);
@@ -200,6 +202,7 @@ TEST_CASE("signs on a thread of its own while the owner signs, rests and destroy
         });
         if (j % 7 == 0) CHECK(key->sign(digest));
         if (j % 11 == 0) key->rest();
+        if (j % 5 == 0) signer.help();
       }
     }
   }
