@@ -36,10 +36,8 @@ bool MemorySigner::help() {
   Job job = std::move(waiting_.front());
   waiting_.pop_front();
   const bool more = !waiting_.empty();
-  const bool begin = more && !ready_;
-  ready_ = more;
+  ready_ = more;  // as it was, or nothing is left: two that wait have woken the signer
   lock.unlock();
-  if (begin) wake_.notify_one();
   auto signature = job.key.sign_at_owner(job.digest);
   job.key = {};
   job.done(std::move(signature));
@@ -60,7 +58,7 @@ void MemorySigner::run() {
     auto batch = std::make_shared<std::vector<Job>>();
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || (ready_ && !waiting_.empty()); });
+      wake_.wait(lock, [this] { return stopping_ || ready_; });
       if (waiting_.empty()) return;
       *batch = take();
     }

@@ -22,6 +22,7 @@ class MemorySigner {
   // The signer begins when so many wait, and takes at most so many at a time. More, and the owner
   // waits where both should work; fewer, and waking a thread (a fifth of a signature) is dear.
   static constexpr std::size_t kGroup = 2;
+  static_assert(kGroup == 2);  // or help() must wake the signer too
 
   // Brings work back to the owner's thread: called once for all that was signed in one go.
   using Post = std::function<void(std::function<void()>)>;
@@ -33,8 +34,7 @@ class MemorySigner {
 
   // `key` may be destroyed meanwhile: its scalar is wiped when the signature is made. Not bounded
   // here: each request of a connection waits for its own, and connections are bounded.
-  // Fewer than kGroup do not begin without help(): whoever has asked for all that is ready calls
-  // it.
+  // One that waits alone is left to help(): whoever has asked for all that is ready calls it.
   void sign(const MemoryKey& key, const Digest& digest, Sink<Signature> done);
   // The owner signs the one that waits longest, on its own thread, and calls its `done`; the signer
   // sees to the others meanwhile. Whether others waited.

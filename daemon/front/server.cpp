@@ -172,8 +172,8 @@ void Server::admit(Listener& listener, peers::OwnedFd fd) {
   }
   if (!wait) return turn_away(std::move(arrival.fd));
   if (!has_room(listener.kind, peer->uid, false)) {
-    pace_.give_back(
-        peer->uid);  // or what it holds already would wait for a turn that served nobody
+    // What it holds already need not wait for a turn that served nobody.
+    pace_.give_back(peer->uid);
     return turn_away(std::move(arrival.fd));
   }
   hold(peer->uid);

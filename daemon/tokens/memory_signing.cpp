@@ -13,17 +13,18 @@ MemorySigning::MemorySigning(boost::asio::io_context& io)
       signer_([&io](std::function<void()> work) { boost::asio::post(io, std::move(work)); }) {}
 
 void MemorySigning::come_round() {
+  if (coming_) return;
   coming_ = true;
   boost::asio::post(io_, [this] {
     coming_ = false;
-    if (signer_.help() && !coming_) come_round();
+    if (signer_.help()) come_round();
   });
 }
 
 awaitable<Result<Signature>> MemorySigning::sign(const keystore::MemoryKey& key, Digest digest) {
   co_return co_await await_posted_answer<Result<Signature>>([&](Answer<Result<Signature>> done) {
     signer_.sign(key, digest, std::move(done));
-    if (!coming_) come_round();
+    come_round();
   });
 }
 

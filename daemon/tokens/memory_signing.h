@@ -20,7 +20,7 @@ class MemorySigning {
   boost::asio::awaitable<Result<Signature>> sign(const keystore::MemoryKey& key, Digest digest);
 
  private:
-  // Comes round behind all that is ready: for each signature that the I/O thread makes, once.
+  // Posts help() behind all that is ready, one at a time.
   void come_round();
 
   boost::asio::io_context& io_;
