@@ -95,6 +95,36 @@ void read_other(Reader& in, AttestType type) {
 
 }  // namespace
 
+std::string_view attest_type_name(AttestType type) {
+  switch (type) {
+    case AttestType::nv:
+      return "an NV certification";
+    case AttestType::command_audit:
+      return "a command audit";
+    case AttestType::session_audit:
+      return "a session audit";
+    case AttestType::certify:
+      return "a key's certification";
+    case AttestType::quote:
+      return "a quote";
+    case AttestType::time:
+      return "a time statement";
+    case AttestType::creation:
+      return "a creation statement";
+    case AttestType::nv_digest:
+      return "an NV digest";
+  }
+  return "of an unknown type";
+}
+
+std::optional<AttestType> attest_type(ByteView bytes) {
+  Reader in(bytes);
+  in.u32();  // the magic
+  const auto type = static_cast<AttestType>(in.u16());
+  if (in.failed()) return std::nullopt;
+  return type;
+}
+
 Result<Attest> parse_attest(ByteView bytes) {
   if (bytes.size() > kTpmStructureBytes)
     return fail(Errc::malformed, "read a TPM attestation: larger than allowed");

@@ -108,9 +108,18 @@ Checked<VerifiedAttest> VerifiedAttest::verify(const AttestationKey& ak, ByteVie
   if (!scheme) return scheme.error();
   if (attest.size() >= 4 && Reader(attest).u32() != kGeneratedValue)
     return reject(Reason::not_attested, about("no TPM made it: the magic is wrong"));
-  auto parsed = parse_attest(attest);
+  return VerifiedAttest(attest, *scheme);
+}
+
+Checked<Attest> VerifiedAttest::as(AttestType wanted) const {
+  if (const auto type = attest_type(bytes_); type && *type != wanted)
+    return reject(Reason::not_attested, about("it is ")
+                                            .append(attest_type_name(*type))
+                                            .append(", not ")
+                                            .append(attest_type_name(wanted)));
+  auto parsed = parse_attest(bytes_);
   if (!parsed) return reject(Reason::malformed, parsed.error());
-  return VerifiedAttest(std::move(*parsed), *scheme);
+  return std::move(*parsed);
 }
 
 Checked<CertifiedKey> verify_certification(const AttestationKey& ak,
@@ -118,15 +127,13 @@ Checked<CertifiedKey> verify_certification(const AttestationKey& ak,
                                            std::optional<ByteView> extra_data) {
   auto verified = VerifiedAttest::verify(ak, certification.attest, certification.signature);
   if (!verified) return verified.error();
-  const Attest& attest = verified->attest();
-  const auto* info = std::get_if<CertifyInfo>(&attest.body);
-  if (attest.type != AttestType::certify || info == nullptr)
-    return reject(Reason::not_attested, about("it does not certify a key"));
-  if (extra_data && !std::ranges::equal(attest.extra_data, *extra_data))
+  auto attest = verified->as(AttestType::certify);
+  if (!attest) return attest.error();
+  if (extra_data && !std::ranges::equal(attest->extra_data, *extra_data))
     return reject(Reason::not_attested, about("its extra data is another"));
   auto name = compute_name(certification.public_area);
   if (!name) return reject(Reason::malformed, name.error());
-  if (*name != info->name)
+  if (*name != std::get<CertifyInfo>(attest->body).name)
     return reject(Reason::not_attested, about("it is about another key: the Name differs"));
   auto area = parse_public_area(certification.public_area);
   if (!area) return reject(Reason::malformed, area.error());
@@ -134,7 +141,7 @@ Checked<CertifiedKey> verify_certification(const AttestationKey& ak,
     return reject(Reason::not_attested,
                   about("the key may leave its TPM: sign, fixedTPM, fixedParent and "
                         "sensitiveDataOrigin must be set"));
-  return CertifiedKey(std::move(*area), std::move(*name), attest);
+  return CertifiedKey(std::move(*area), std::move(*name), std::move(*attest));
 }
 
 }  // namespace badged::attest::tpm

@@ -50,14 +50,15 @@ class VerifiedAttest {
  public:
   static Checked<VerifiedAttest> verify(const AttestationKey& ak, ByteView attest,
                                         ByteView signature);
-  const Attest& attest() const& { return attest_; }
-  Attest attest() && { return std::move(attest_); }
+  // Parsed to its end, of that type. Another type is a refusal whatever its body is: that is not
+  // read.
+  Checked<Attest> as(AttestType wanted) const;
   const SigningScheme& scheme() const { return scheme_; }
 
  private:
-  VerifiedAttest(Attest attest, const SigningScheme& scheme)
-      : attest_(std::move(attest)), scheme_(scheme) {}
-  Attest attest_;
+  VerifiedAttest(ByteView bytes, const SigningScheme& scheme)
+      : bytes_(bytes.begin(), bytes.end()), scheme_(scheme) {}
+  Bytes bytes_;
   SigningScheme scheme_;
 };
 

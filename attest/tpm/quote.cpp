@@ -17,28 +17,6 @@ std::string about(std::string_view why) {
   return std::string("check the quote: ").append(why);
 }
 
-std::string_view type_name(AttestType type) {
-  switch (type) {
-    case AttestType::nv:
-      return "an NV certification";
-    case AttestType::command_audit:
-      return "a command audit";
-    case AttestType::session_audit:
-      return "a session audit";
-    case AttestType::certify:
-      return "a key's certification";
-    case AttestType::quote:
-      return "a quote";
-    case AttestType::time:
-      return "a time statement";
-    case AttestType::creation:
-      return "a creation statement";
-    case AttestType::nv_digest:
-      return "an NV digest";
-  }
-  return "unknown";
-}
-
 bool equal_in_constant_time(ByteView one, ByteView other) {
   return one.size() == other.size() && CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
 }
@@ -187,14 +165,10 @@ Checked<VerifiedQuote> VerifiedQuote::verify(const AttestationKey& ak, ByteView 
   if (!verified) return findings.fail("quote_signature", verified.error());
   const SigningScheme scheme = verified->scheme();
   findings.pass("quote_signature", scheme_text(scheme));
-  Attest parsed = std::move(*verified).attest();
-  if (parsed.type != AttestType::quote || !std::holds_alternative<QuoteInfo>(parsed.body)) {
-    const std::string type(type_name(parsed.type));
-    return findings.fail("quote_type",
-                         reject(Reason::not_attested, about("it is no quote but ") + type), type);
-  }
-  findings.pass("quote_type", "a quote");
-  return VerifiedQuote(std::move(parsed), scheme, keystore::sha256(attest));
+  auto parsed = verified->as(AttestType::quote);
+  if (!parsed) return findings.fail("quote_type", parsed.error());
+  findings.pass("quote_type", std::string(attest_type_name(AttestType::quote)));
+  return VerifiedQuote(std::move(*parsed), scheme, keystore::sha256(attest));
 }
 
 Checked<void> check_quote(const VerifiedQuote& quote, const QuoteExpectation& expect,

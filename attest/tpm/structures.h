@@ -109,6 +109,7 @@ enum class AttestType : std::uint16_t {
   creation = 0x801A,
   nv_digest = 0x801C,
 };
+std::string_view attest_type_name(AttestType type);  // "a quote", for people
 constexpr std::uint32_t kGeneratedValue = 0xFF544347;  // TPM_GENERATED_VALUE: "\xffTCG"
 
 struct ClockInfo {
@@ -147,6 +148,8 @@ struct Attest {
 };
 // Parse only bytes whose signature has been verified (certify.h). `magic` is kept, not judged.
 Result<Attest> parse_attest(ByteView bytes);
+// What it says it is, nothing behind that being read. nullopt: it ends before.
+std::optional<AttestType> attest_type(ByteView bytes);
 
 struct EcdsaSignature {
   Bytes r;  // as sent: leading zeros may be missing

@@ -58,8 +58,10 @@ TEST_CASE("a simulator's quote verifies and is read") {
   const auto quote = VerifiedAttest::verify(ak, read("derived/swtpm/quote_pcr0-7_10.tpms_attest"),
                                             read("derived/swtpm/quote_pcr0-7_10.tpmt_signature"));
   REQUIRE(quote);
-  CHECK(quote->attest().extra_data == Bytes{0x00, 0x11, 0x22, 0x33});
-  CHECK(std::get<QuoteInfo>(quote->attest().body).selections.at(0).pcrs == 0x4FF);
+  const auto attest = quote->as(AttestType::quote);
+  REQUIRE(attest);
+  CHECK(attest->extra_data == Bytes{0x00, 0x11, 0x22, 0x33});
+  CHECK(std::get<QuoteInfo>(attest->body).selections.at(0).pcrs == 0x4FF);
 }
 
 TEST_CASE("an NV attestation by the same key is seen as what it is") {
@@ -68,8 +70,10 @@ TEST_CASE("an NV attestation by the same key is seen as what it is") {
   const auto nv = VerifiedAttest::verify(ak, read("derived/swtpm/nv_certify.tpms_attest"),
                                          read("derived/swtpm/nv_certify.tpmt_signature"));
   REQUIRE(nv);
-  CHECK(nv->attest().type == AttestType::nv);
-  CHECK(std::holds_alternative<OtherInfo>(nv->attest().body));
+  CHECK(nv->as(AttestType::quote).error().reason == Reason::not_attested);
+  const auto attest = nv->as(AttestType::nv);
+  REQUIRE(attest);
+  CHECK(std::holds_alternative<OtherInfo>(attest->body));
 }
 
 TEST_CASE("a wrong magic that an unrestricted key signed is refused") {
@@ -94,7 +98,7 @@ TEST_CASE("the quotes of cloud machines verify, of every bank") {
       const auto quote = VerifiedAttest::verify(*ak, read(folder / (name + ".tpms_attest")),
                                                 read(folder / (name + ".tpmt_signature")));
       REQUIRE(quote);
-      CHECK(quote->attest().type == AttestType::quote);
+      CHECK(quote->as(AttestType::quote));
     }
   }
 }
