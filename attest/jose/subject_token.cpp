@@ -50,24 +50,16 @@ Checked<std::string> party(const json::object& claims) {
   return subject;
 }
 
-Checked<std::optional<std::int64_t>> time(const json::object& claims, std::string_view name) {
-  auto value = optional_integer(claims, name, kWhere);
-  if (!value) return claim_error(claims, name, value.error());
-  if (*value && (**value < 0 || **value > kLatestTime))
-    return reject(Reason::bad_claim, about("`").append(name).append("` is no time of ours"));
-  return *value;
-}
-
 Checked<void> check_times(const json::object& claims, std::int64_t now, SubjectToken& token) {
-  const auto expires = time(claims, "exp");
-  if (!expires) return expires.error();
+  const auto expires = optional_time(claims, "exp", kWhere);
+  if (!expires) return reject(Reason::bad_claim, about(expires.error().what));
   if (!*expires) return reject(Reason::missing_claim, about("it has no `exp`"));
   token.expires_at = **expires;
   if (token.expires_at <= now)
     return reject(Reason::expired, about("it has expired"), "get a new one from its issuer");
   for (const std::string_view name : {"nbf", "iat"}) {
-    const auto from = time(claims, name);
-    if (!from) return from.error();
+    const auto from = optional_time(claims, name, kWhere);
+    if (!from) return reject(Reason::bad_claim, about(from.error().what));
     if (*from && **from > now + kFutureLeeway)
       return reject(Reason::not_yet_valid, about("`").append(name).append("` is in the future"),
                     "compare the clocks of its issuer and this host");
