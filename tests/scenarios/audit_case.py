@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import unittest
 
-from harness import BUILD, Badged, Failure, record
+from harness import BUILD, Badged, Failure, WithAgents, record
 
 LOW, STRANGER = 61001, 61009
 RECORDS = {"low": record("low", match=f"uid = {LOW}")}
@@ -38,16 +38,11 @@ def ten_lines(path):
     return ("good", seq)
 
 
-class Case(unittest.TestCase):
+class Case(WithAgents, unittest.TestCase):
     def start(self, **kwargs):
         badged = Badged(store="software", records=RECORDS, **kwargs).__enter__()
         self.addCleanup(badged.__exit__)
         return badged
-
-    def agent(self, badged, uid=LOW):
-        made = badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
 
     def findings(self, badged):
         return [l["detail"] for l in badged.audit() if l.get("reason") == "audit-log"]

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import Badged, call, part, record
+from harness import Badged, WithAgents, call, part, record
 
 LOW, HIGH, STRANGER = 61001, 61002, 61003
 VERIFIER = "https://verifier.example.org/"
@@ -82,16 +82,11 @@ def run_in(files, *command):
         return subprocess.run(command, cwd=directory, capture_output=True).returncode
 
 
-class Case(unittest.TestCase):
+class Case(WithAgents, unittest.TestCase):
     def start(self, **options):
         badged = Badged(**{"records": RECORDS, **options}).__enter__()
         self.addCleanup(badged.__exit__)
         return badged
-
-    def agent(self, badged, uid):
-        made = badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
 
     def made(self, agent, **fields):
         status, evidence = agent.call("POST", "/v1/evidence", ask(**fields))

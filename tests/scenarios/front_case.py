@@ -7,7 +7,7 @@ import socket
 import subprocess
 import unittest
 
-from harness import DEADLINE, PYTHON, Badged, Failure, as_uid, record
+from harness import DEADLINE, PYTHON, Badged, Failure, WithAgents, as_uid, record
 
 POOL, LOW, THIRD = 61001, 61002, 61003
 STRANGER, OTHER = 61008, 61009
@@ -56,16 +56,14 @@ class Hostile:
         self.process.stdout.close()
 
 
-class Case(unittest.TestCase):
+class Case(WithAgents, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.badged = Badged(store="software", records=RECORDS).__enter__()
         cls.addClassCleanup(cls.badged.__exit__)
 
-    def agent(self, uid=LOW):
-        made = self.badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
+    def agent(self, uid=LOW, badged=None):
+        return super().agent(uid, badged)
 
     def hostile(self, *arguments):
         made = Hostile(self.badged, *arguments)

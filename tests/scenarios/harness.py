@@ -307,10 +307,10 @@ def as_uid(uid):
 
 
 class WithAgents:
-    """For a TestCase that has `badged`: agents that end with their test."""
+    """For a TestCase: agents that end with their test, of its `badged` or of the one that is given."""
 
-    def agent(self, uid):
-        made = self.badged.agent(uid)
+    def agent(self, uid, badged=None):
+        made = (badged or self.badged).agent(uid)
         self.addCleanup(made.end)
         return made
 

@@ -18,7 +18,7 @@ from harness import BUILD, Failure, claims, record, wait_for  # noqa: E402
 class Restart(Case):
     def test_a_torn_last_line_is_removed_at_start_and_told(self):
         badged = self.start()
-        self.assertEqual(self.agent(badged).token()[0], 200)
+        self.assertEqual(self.agent(LOW, badged).token()[0], 200)
         badged.kill()
         lines = len(badged.audit())
         with open(badged.state_dir / "audit.jsonl", "a") as log:
@@ -31,7 +31,7 @@ class Restart(Case):
 
     def test_lines_that_were_synced_but_not_yet_stored_as_head_are_kept(self):
         badged = self.start()
-        self.assertEqual(self.agent(badged).token()[0], 200)
+        self.assertEqual(self.agent(LOW, badged).token()[0], 200)
         badged.kill()
         with sqlite3.connect(badged.state_dir / "state.db") as db:
             db.execute("DELETE FROM audit_head")
@@ -44,7 +44,7 @@ class Restart(Case):
 
     def test_a_cut_log_is_moved_aside_as_evidence_named_and_a_new_chain_begins(self):
         badged = self.start()
-        agent = self.agent(badged)
+        agent = self.agent(LOW, badged)
         for _ in range(5):
             self.assertEqual(agent.token(FRESH)[0], 200)
         badged.stop()
@@ -127,7 +127,7 @@ class Restart(Case):
         self.assertEqual(done.returncode, 4, done)
         self.assertIn("another badged", done.stderr)
         self.assertFalse((badged.directory / "run2").exists())
-        self.assertEqual(self.agent(badged).token(FRESH)[0], 200)
+        self.assertEqual(self.agent(LOW, badged).token(FRESH)[0], 200)
         self.intact(badged)
 
     def test_the_log_is_no_ones_but_its_owners(self):
@@ -176,7 +176,7 @@ class SmallDisk(Case):
 
     def test_a_full_disk_stops_issuance_until_there_is_room(self):
         badged = self.start(directory=self.directory)
-        agent = self.agent(badged)
+        agent = self.agent(LOW, badged)
         status, good = agent.token()
         self.assertEqual(status, 200)
         filler, (status, answer) = self.full(badged, agent)
@@ -198,7 +198,7 @@ class SmallDisk(Case):
 
     def test_on_a_full_disk_a_revocation_is_owed_to_the_log_and_a_reload_changes_nothing(self):
         badged = self.start(directory=self.directory)
-        agent = self.agent(badged)
+        agent = self.agent(LOW, badged)
         jti = claims(agent.token()[1]["access_token"])["jti"]
         filler, _ = self.full(badged, agent)
         # A line of a reload is shorter than a token's, and may have found room still.
@@ -227,7 +227,7 @@ class SmallDisk(Case):
 
     def test_killed_on_a_full_disk_it_starts_by_itself_once_there_is_room(self):
         badged = self.start(directory=self.directory)
-        agent = self.agent(badged)
+        agent = self.agent(LOW, badged)
         filler, _ = self.full(badged, agent)
         badged.kill()
         try:
@@ -251,7 +251,7 @@ class SmallDisk(Case):
         self.assertIn(str(self.state), said)
         self.assertEqual(self.mount("-o", "remount,rw").returncode, 0)
         badged.start()
-        self.assertEqual(self.agent(badged).token()[0], 200)
+        self.assertEqual(self.agent(LOW, badged).token()[0], 200)
         self.intact(badged)
 
 
@@ -261,7 +261,7 @@ class Flood(Case):
 
     def test_a_strangers_flood_writes_few_lines(self):
         badged = self.start()
-        stranger = self.agent(badged, STRANGER)
+        stranger = self.agent(STRANGER, badged)
         for _ in range(500):
             self.assertEqual(stranger.token()[0], 403)
         self.assertLessEqual(len(self.lines_of(badged, STRANGER)), 3)
@@ -273,7 +273,7 @@ class Flood(Case):
 
     def test_an_agents_own_many_wrong_requests_write_few_lines(self):
         badged = self.start()
-        agent = self.agent(badged)
+        agent = self.agent(LOW, badged)
         for i in range(300):
             self.assertEqual(agent.token(scope=f"s{i}")[0], 400)
             self.assertEqual(agent.token(audience=f"https://a{i}.example/")[0], 400)
@@ -282,7 +282,7 @@ class Flood(Case):
 
     def test_what_a_caller_wrote_cannot_break_a_line(self):
         badged = self.start()
-        agent = self.agent(badged)
+        agent = self.agent(LOW, badged)
         for text in ('","kind":"token","x":"', "é‮\u2028", "a\\", "x" * 15000):
             agent.token(scope=text)
             agent.token(audience=text)

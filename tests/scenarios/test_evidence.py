@@ -16,7 +16,7 @@ from harness import ISSUER, call, part  # noqa: E402
 
 class Made(Shared):
     def test_tpm2_checkquote_and_openssl_accept_a_sessions_evidence(self):
-        agent, challenge = self.agent(self.badged, LOW), fresh()
+        agent, challenge = self.agent(LOW), fresh()
         evidence = self.made(agent, challenge=challenge)
         claims = part(evidence, 1)
         self.assertEqual(part(evidence, 0)["typ"], "eat+jwt")
@@ -33,7 +33,7 @@ class Made(Shared):
         self.assertEqual(part(token, 1)["cnf"]["jkt"], claims["cnf"]["jkt"])
 
     def test_a_high_assurance_sessions_key_is_certified_too(self):
-        agent, challenge = self.agent(self.badged, HIGH), fresh()
+        agent, challenge = self.agent(HIGH), fresh()
         evidence = self.made(agent, challenge=challenge)
         claims = part(evidence, 1)
         self.assertEqual(claims["badged"]["custody"], "tpm")
@@ -55,7 +55,7 @@ class Made(Shared):
         self.check_signed_by(evidence, self.check_certified(files, "issuer"))
 
     def test_h20_another_challenge_audience_or_session_gives_other_extra_data(self):
-        one, two = self.agent(self.badged, LOW), self.agent(self.badged, LOW)
+        one, two = self.agent(LOW), self.agent(LOW)
         challenge = fresh(16)
         seen = {extra_data(records_of(evidence)["quote.attest"]) for evidence in (
             self.made(one, challenge=challenge),
@@ -72,7 +72,7 @@ class Made(Shared):
         self.assertEqual(run_in({"c": text}, "openssl", "x509", "-in", "c", "-noout"), 0)
 
     def test_it_is_on_record_before_it_is_answered(self):
-        agent, challenge = self.agent(self.badged, LOW), fresh()
+        agent, challenge = self.agent(LOW), fresh()
         evidence = self.made(agent, challenge=challenge, pcrs={"sha256": [1, 0]})
         line = self.recorded()[-1]
         self.assertEqual((line["agent"], line["uid"], line["audience"], line["pcrs"]),
@@ -90,7 +90,7 @@ class Refused(Shared):
         self.assertTrue(answer[1]["error_description"])
 
     def test_what_is_no_question_is_refused_and_changes_nothing(self):
-        good, agent = ask(), self.agent(self.badged, LOW)
+        good, agent = ask(), self.agent(LOW)
         before = len(self.recorded())
         padded = base64.urlsafe_b64encode(os.urandom(32)).decode()
         for bad in ({"challenge": fresh(15)}, {"challenge": fresh(65)}, {"challenge": padded},
@@ -122,25 +122,25 @@ class Refused(Shared):
         self.made(agent)
 
     def test_a_bank_that_the_tpm_lacks_is_refused_with_those_it_has(self):
-        agent = self.agent(self.badged, LOW)
+        agent = self.agent(LOW)
         answer = agent.call("POST", "/v1/evidence", ask(pcrs={"sha384": [0], "sha256": [0]}))
         self.refused(answer, 400, "invalid_request")
         self.assertIn("sha384", answer[1]["error_description"])
         self.assertIn("sha256", answer[1]["hint"])
 
     def test_h25_ten_megabytes_are_refused_unread(self):
-        with self.agent(self.badged, LOW) as agent:
+        with self.agent(LOW) as agent:
             huge = {"Content-Type": "application/json", "Content-Length": str(10 * 2**20)}
             status, answer = agent.call("POST", "/v1/evidence", "{", huge)
             self.assertEqual(status, 413, answer)
-        self.made(self.agent(self.badged, LOW))
+        self.made(self.agent(LOW))
 
     def test_a_stranger_gets_nothing(self):
-        answer = self.agent(self.badged, STRANGER).call("POST", "/v1/evidence", ask())
+        answer = self.agent(STRANGER).call("POST", "/v1/evidence", ask())
         self.refused(answer, 403, "unauthorized_client")
 
     def test_a_session_that_asks_again_and_again_is_slowed_and_others_are_not(self):
-        greedy, other = self.agent(self.badged, LOW), self.agent(self.badged, LOW)
+        greedy, other = self.agent(LOW), self.agent(LOW)
         for _ in range(BURST):
             self.made(greedy)
         answers = [greedy.tell(do="call", method="POST", target="/v1/evidence", body=ask())
@@ -154,7 +154,7 @@ class Refused(Shared):
 
     def test_software_keys_give_no_evidence_and_say_why(self):
         badged = self.start(store="software")
-        answer = self.agent(badged, LOW).call("POST", "/v1/evidence", ask())
+        answer = self.agent(LOW, badged).call("POST", "/v1/evidence", ask())
         self.refused(answer, 400, "invalid_request")
         self.assertIn("software", answer[1]["error_description"])
         self.assertEqual(badged.status()["sessions"], 0)

@@ -17,7 +17,7 @@ class Busy(Case):
 
     def test_an_agents_third_at_once_is_refused_while_two_wait_for_the_tpm(self):
         badged = self.start()
-        agents = [self.agent(badged, LOW) for _ in range(AT_ONCE_EACH + 1)]
+        agents = [self.agent(LOW, badged) for _ in range(AT_ONCE_EACH + 1)]
         for agent in agents:
             self.assertEqual(agent.token()[0], 200)  # each has its session
         answers = []
@@ -53,7 +53,7 @@ class Busy(Case):
                 readers.append(reader)
             status, headers, answer = call(badged.admin_socket, "POST", "/v1/evidence", ask())
             self.assertEqual((status, headers["Retry-After"]), (503, "1"), answer)
-            self.made(self.agent(badged, LOW))
+            self.made(self.agent(LOW, badged))
             readers[0].close()
             wait_for(lambda: call(badged.admin_socket, "POST", "/v1/evidence", ask())[0] == 200,
                      "the place to be free again")
@@ -62,7 +62,7 @@ class Busy(Case):
 class Away(Case):
     def test_h26_without_its_tpm_it_is_unavailable_and_back_again_with_it(self):
         badged = self.start()
-        agent = self.agent(badged, LOW)
+        agent = self.agent(LOW, badged)
         self.made(agent)
         badged.tpm.kill()
         for answer in (agent.call("POST", "/v1/evidence", ask()),

@@ -6,7 +6,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import AUDIENCE, Badged, claims, record, wait_for  # noqa: E402
+from harness import AUDIENCE, Badged, WithAgents, claims, record, wait_for  # noqa: E402
 
 ONE, TWO, THREE = 61001, 61002, 61003
 # What is wrong, the text, and what stands on the line that must be named (None: any).
@@ -33,16 +33,11 @@ def good():
     return {"one": record("one", match=f"uid = {ONE}"), "two": record("two", match=f"uid = {TWO}")}
 
 
-class Case(unittest.TestCase):
+class Case(WithAgents, unittest.TestCase):
     def start(self, records=None, **kwargs):
         badged = Badged(store="software", records=records or good(), **kwargs).__enter__()
         self.addCleanup(badged.__exit__)
         return badged
-
-    def agent(self, badged, uid):
-        made = badged.agent(uid)
-        self.addCleanup(made.end)
-        return made
 
     def served(self, agent):
         status, answer = agent.token()
@@ -78,8 +73,8 @@ class AtStart(Case):
                     self.assertEqual(bad["line"], line_of(text, mark), bad)
                 self.assertTrue(bad["message"])
                 self.assertIn(f"bad.toml:{bad['line']}:{bad['column']}", badged.log())
-                self.served(self.agent(badged, ONE))
-                self.assertEqual(self.agent(badged, THREE).token()[0], 403)
+                self.served(self.agent(ONE, badged))
+                self.assertEqual(self.agent(THREE, badged).token()[0], 403)
                 found = [l for l in badged.audit() if l.get("reason") == "bad-record"]
                 self.assertTrue(found)
 
@@ -88,8 +83,8 @@ class AtStart(Case):
         text = json.dumps(self.errors(badged))
         self.assertIn("bad.toml", text)
         self.assertIn("one", text)
-        self.served(self.agent(badged, TWO))
-        self.assertEqual(self.agent(badged, ONE).token()[0], 403)
+        self.served(self.agent(TWO, badged))
+        self.assertEqual(self.agent(ONE, badged).token()[0], 403)
 
 
 class Reload(Case):
@@ -97,7 +92,7 @@ class Reload(Case):
         for what, (text, mark) in BROKEN.items():
             with self.subTest(what):
                 badged = self.start()
-                agent = self.agent(badged, ONE)
+                agent = self.agent(ONE, badged)
                 session = self.served(agent)["badged"]["session"]
                 # A change among good ones must not come into force alone.
                 (badged.agents_dir / "two.toml").unlink()
@@ -117,17 +112,17 @@ class Reload(Case):
                 self.assertIn("bad.toml", json.dumps(self.errors(badged)))
                 self.assertEqual(badged.status()["agents"]["good"], 2)
                 self.assertEqual(self.served(agent)["badged"]["session"], session)
-                self.served(self.agent(badged, TWO))
+                self.served(self.agent(TWO, badged))
                 # Mended, it all comes into force.
                 (badged.agents_dir / "bad.toml").unlink()
                 self.assertEqual(badged.ctl("reload").returncode, 0)
                 self.assertEqual(self.errors(badged), [])
-                self.assertEqual(self.agent(badged, TWO).token()[0], 403)
+                self.assertEqual(self.agent(TWO, badged).token()[0], 403)
                 self.assertEqual(self.served(agent)["badged"]["session"], session)
 
     def test_a_bad_badged_toml_keeps_what_is_in_force(self):
         badged = self.start()
-        agent = self.agent(badged, ONE)
+        agent = self.agent(ONE, badged)
         before = self.served(agent)
         whole = badged.config_file.read_text()
         for change in ("issuer = \n", "colour = 1\n" + whole, whole + "\n[limits.low]\n",
@@ -146,7 +141,7 @@ class Reload(Case):
 
     def test_a_removed_record_denies_at_once_on_a_living_connection(self):
         badged = self.start()
-        agent = self.agent(badged, ONE)
+        agent = self.agent(ONE, badged)
         status, answer = agent.token()
         self.assertEqual(status, 200)
         (badged.agents_dir / "one.toml").unlink()
@@ -154,11 +149,11 @@ class Reload(Case):
         self.assertEqual(badged.status()["sessions"], 0)
         self.assertEqual(agent.token()[0], 403)
         self.assertEqual(agent.proof(answer["access_token"])[0], 403)
-        self.served(self.agent(badged, TWO))
+        self.served(self.agent(TWO, badged))
 
     def test_a_changed_record_ends_its_sessions_and_no_others(self):
         badged = self.start()
-        one, two = self.agent(badged, ONE), self.agent(badged, TWO)
+        one, two = self.agent(ONE, badged), self.agent(TWO, badged)
         answer = one.token()[1]
         first, other = claims(answer["access_token"]), self.served(two)
         badged.write_record("one", record("one", match=f"uid = {ONE}", grant='max_lifetime = "1m"'))
@@ -174,7 +169,7 @@ class Reload(Case):
 
     def test_a_new_record_is_served_to_a_connection_that_was_a_strangers(self):
         badged = self.start()
-        agent = self.agent(badged, THREE)
+        agent = self.agent(THREE, badged)
         self.assertEqual(agent.token()[0], 403)
         badged.write_record("three", record("three", match=f"uid = {THREE}"))
         self.assertEqual(self.hang_up(badged)["result"], "changed")
@@ -195,11 +190,11 @@ class Reload(Case):
         done = badged.ctl("reload")
         self.assertEqual(done.returncode, 1, done)
         self.assertIn("one.toml", done.stderr)
-        self.served(self.agent(badged, ONE))
+        self.served(self.agent(ONE, badged))
 
     def test_many_reloads_under_load_lose_no_request(self):
         badged = self.start()
-        agent = self.agent(badged, ONE)
+        agent = self.agent(ONE, badged)
         for _ in range(50):
             badged.process.send_signal(signal.SIGHUP)
             self.served(agent)
