@@ -87,9 +87,11 @@ const Digest& AttestationKey::fingerprint() const {
 
 Checked<SigningScheme> AttestationKey::verify(ByteView message, ByteView signature) const {
   auto parsed = parse_signature(signature);
+  if (!parsed && parsed.error().code == Errc::refused)
+    return reject(Reason::algorithm, parsed.error());
   if (!parsed)
-    return reject(parsed.error().code == Errc::refused ? Reason::algorithm : Reason::malformed,
-                  parsed.error());
+    return reject(Reason::malformed, parsed.error().what,
+                  "a TPMT_SIGNATURE, as tpm2_quote -s writes it without -f plain");
   const SigningScheme& pinned = state_->scheme;
   if (accepted_digest(parsed->scheme.hash) == nullptr)
     return reject(Reason::algorithm,
@@ -98,7 +100,9 @@ Checked<SigningScheme> AttestationKey::verify(ByteView message, ByteView signatu
       (pinned.scheme != parsed->scheme.scheme || pinned.hash != parsed->scheme.hash))
     return reject(Reason::algorithm, about("the signature's scheme is not the key's"));
   if (!state_->key.verify(message, *parsed))
-    return reject(Reason::signature, about("the attestation key's signature does not verify"));
+    return reject(Reason::signature, about("the attestation key's signature does not verify"),
+                  "another key's, or other bytes: it covers a TPMS_ATTEST without the size that a "
+                  "TPM2B_ATTEST begins with");
   return parsed->scheme;
 }
 

@@ -22,8 +22,11 @@ Result<Bytes> decode_pem(std::string_view text) {
   const auto begin = text.find(kBegin);
   if (begin == text.npos || text.find(kBegin, begin + 1) != text.npos)
     return unreadable("not exactly one PEM block");
-  if (!text.substr(begin + kBegin.size()).starts_with("PUBLIC KEY-----"))
-    return unreadable("the PEM block is no PUBLIC KEY");
+  const auto label = text.substr(begin + kBegin.size());
+  if (label.starts_with("CERTIFICATE-----"))
+    return fail(Errc::malformed, "read a public key: it is a certificate",
+                "check the certificate, then `openssl x509 -pubkey -noout -in FILE` gives its key");
+  if (!label.starts_with("PUBLIC KEY-----")) return unreadable("the PEM block is no PUBLIC KEY");
   const Owned<BIO, BIO_free> bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   char *name = nullptr, *header = nullptr;
   unsigned char* data = nullptr;

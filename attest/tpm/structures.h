@@ -109,7 +109,7 @@ enum class AttestType : std::uint16_t {
   creation = 0x801A,
   nv_digest = 0x801C,
 };
-std::string_view attest_type_name(AttestType type);  // "a quote", for people
+std::string_view attest_type_name(AttestType type);    // "a quote", for people
 constexpr std::uint32_t kGeneratedValue = 0xFF544347;  // TPM_GENERATED_VALUE: "\xffTCG"
 
 struct ClockInfo {

@@ -104,6 +104,22 @@ class Verdicts(unittest.TestCase):
             changed = area.read()[:2] + b"\0\x04" + area.read()
         self.assertIn(quote(self.write("sha1-name", changed), attest, signature)[0], (1, 3))
 
+    def test_says_what_to_do_with_the_files_that_other_tools_write(self):
+        ak, attest, signature = (vector(name) for name in ("ak.public", "quote.attest", "quote.signature"))
+        with open(attest, "rb") as file:
+            bare = file.read()
+        certificate = self.write("crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        plain = self.write("plain", b"\x30\x06\x02\x01\x01\x02\x01\x01")  # tpm2_quote -f plain
+        sized = self.write("sized", len(bare).to_bytes(2, "big") + bare)  # a TPM2B_ATTEST
+        for files, exit_code, wanted in (
+            ((certificate, attest, signature), 3, "openssl x509 -pubkey -noout"),
+            ((ak, attest, plain), 3, "without -f plain"),
+            ((ak, sized, signature), 1, "TPM2B"),
+        ):
+            code, answer, _ = quote(*files)
+            self.assertEqual(code, exit_code, answer)
+            self.assertIn(wanted, answer["hint"])
+
     def test_reads_any_one_file_from_standard_input(self):
         files = [vector("ak.public"), vector("quote.attest"), vector("quote.signature")]
         for at, path in enumerate(files):
