@@ -137,6 +137,12 @@ std::string text_at(const boost::json::object& object, std::string_view name) {
   return value ? plain(*value) : std::string();
 }
 
+std::string counted(const boost::json::object& object, std::string_view name) {
+  const std::string number = text_at(object, name);
+  if (number == "1") name.remove_suffix(1);
+  return number + ' ' + std::string(name);
+}
+
 const boost::json::object* object_at(const boost::json::object& object, std::string_view name) {
   const boost::json::value* value = object.if_contains(name);
   return value ? value->if_object() : nullptr;

@@ -60,6 +60,8 @@ bool is_utf8(std::string_view text);
 
 // Members of answers, tolerant of absence: badged may be newer or older than badgectl.
 std::string text_at(const boost::json::object& object, std::string_view name);
+// "8 tokens" or "1 token" of a member named `tokens`.
+std::string counted(const boost::json::object& object, std::string_view name);
 const boost::json::object* object_at(const boost::json::object& object, std::string_view name);
 const boost::json::array* array_at(const boost::json::object& object, std::string_view name);
 // A scalar as people read it; arrays of scalars joined by spaces; "" for null.

@@ -1,6 +1,8 @@
 #include "daemon/ctl/render.h"
 
 #include <algorithm>
+#include <array>
+#include <ctime>
 #include <map>
 #include <vector>
 
@@ -75,6 +77,28 @@ std::string cell_agents(const object& cell) {
       names += (names.empty() ? "" : ", ") + (named ? text_at(*named, "name") : plain(agent));
     }
   return names;
+}
+
+// 2026-01-31T12:00:00Z
+std::string utc(const object& from, std::string_view name) {
+  const auto* value = from.if_contains(name);
+  const auto* seconds = value ? value->if_int64() : nullptr;
+  std::tm parts{};
+  const std::time_t time = seconds ? *seconds : 0;
+  std::array<char, 32> text{};
+  if (!seconds || ::gmtime_r(&time, &parts) == nullptr) return text_at(from, name);
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+std::string now_text(const object& now) {
+  std::string out = "now: " + counted(now, "tokens") + ", " + counted(now, "sessions") + '\n';
+  const array* authority = array_at(now, "authority");
+  if (!authority) return out;
+  for (const auto& each : *authority)
+    if (const object* sum = each.if_object())
+      out += "  until " + utc(*sum, "until") + ": " + text_at(*sum, "audience") +
+             with(": ", text_at(*sum, "scope")) + " (" + counted(*sum, "tokens") + ')' + '\n';
+  return out;
 }
 
 }  // namespace
@@ -163,6 +187,13 @@ std::string agents_text(const object& answer) {
   }
   if (agents->empty()) out = "no agent: put records into agents_dir, then badgectl reload\n";
   return out;
+}
+
+std::string agent_text(const object& answer) {
+  object record = answer;
+  record.erase("now");
+  const object* now = object_at(answer, "now");
+  return tree_text(record) + (now ? now_text(*now) : std::string());
 }
 
 std::string matrix_text(const object& answer) {

@@ -10,6 +10,8 @@ namespace badged::ctl {
 std::string whoami_text(const boost::json::object& answer);
 std::string status_text(const boost::json::object& answer);
 std::string agents_text(const boost::json::object& answer);
+// A record, what follows from it, and last what the agent could do at worst now.
+std::string agent_text(const boost::json::object& answer);
 std::string matrix_text(const boost::json::object& answer);
 std::string problems_text(const boost::json::array& problems);
 

@@ -4,19 +4,13 @@
 namespace badged::ctl {
 namespace {
 
-std::string counted(const boost::json::object& answer, const char* name, const char* one) {
-  const auto count = text_at(answer, name);
-  return count + ' ' + one + (count == "1" ? "" : "s");
-}
-
 std::string ended_text(const boost::json::object& answer) {
   const auto what = text_at(answer, "revoked");
   auto text = "revoked " + what + ' ' + text_at(answer, what);
   const auto agent = text_at(answer, "agent");
   if (what != "agent" && !agent.empty()) text += " of " + agent;
-  text += "\nended: " + counted(answer, "tokens", "token") + ", " +
-          counted(answer, "sessions", "session") + ", " + counted(answer, "keys", "key") + ", in " +
-          text_at(answer, "took_ms") + " ms";
+  text += "\nended: " + counted(answer, "tokens") + ", " + counted(answer, "sessions") + ", " +
+          counted(answer, "keys") + ", in " + text_at(answer, "took_ms") + " ms";
   const auto before = text_at(answer, "already_revoked");
   if (!before.empty() && before != "0") text += "\nrevoked before: " + before;
   const auto epoch = text_at(answer, "epoch");

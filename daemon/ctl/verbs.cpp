@@ -147,7 +147,7 @@ Outcome agents_show(const Options& options) {
         {}};
   auto answer = ask_admin(options, get("/v1/agents/" + options.name));
   if (answer.has_error()) return answer.error();
-  std::string text = tree_text(answer.value());
+  std::string text = agent_text(answer.value());
   return Answer{std::move(answer.value()), text};
 }
 

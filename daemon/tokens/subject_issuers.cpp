@@ -13,6 +13,18 @@ using attest::Checked;
 using attest::Reason;
 using attest::SubjectToken;
 
+namespace {
+
+attest::Rejection other_type(const std::string& typ) {
+  if (typ.empty())
+    return attest::reject(Reason::type, "check the subject token: it has no typ",
+                          "an admin lists \"absent\" under `typ` of an issuer that writes none");
+  return attest::reject(Reason::type, "check the subject token: its typ is of another use",
+                        "an admin lists what its issuer writes under `typ`");
+}
+
+}  // namespace
+
 std::shared_ptr<const SubjectIssuers> SubjectIssuers::load(
     std::span<const agents::SubjectIssuer> named, std::string_view config_file,
     agents::Diagnostics& problems) {
@@ -52,15 +64,14 @@ Checked<SubjectToken> SubjectIssuers::verify(std::string_view compact, std::stri
   for (const auto& entry : entries_) {
     const auto* key = entry.keys.find(unverified->kid());
     if (key == nullptr) continue;
-    const bool typed =
-        std::find(entry.types.begin(), entry.types.end(), unverified->typ()) != entry.types.end();
-    auto token =
-        typed ? unverified->verify(*key, {entry.issuer, audience, now})
-              : attest::reject(Reason::type, "check the subject token: its typ is of another use",
-                               "an admin lists what its issuer writes under `typ`");
-    // Two issuers may name their keys alike: another one's signature does not verify.
+    // Two issuers may name their keys alike: what another one would refuse says nothing yet.
+    if (std::find(entry.types.begin(), entry.types.end(), unverified->typ()) == entry.types.end()) {
+      refusal = other_type(unverified->typ());
+      continue;
+    }
+    auto token = unverified->verify(*key, {entry.issuer, audience, now});
     if (token || token.error().reason != Reason::signature) return token;
-    refusal = token.error();
+    if (refusal.reason == Reason::unknown_key) refusal = token.error();
   }
   return refusal;
 }

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import time
 import unittest
+from datetime import datetime, timezone
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import AUDIENCE, ISSUER, Badged, Granting, call, claims, part, record, verifier  # noqa: E402
@@ -230,8 +231,9 @@ class ByAdmins(Case):
              "until": claims(token)["exp"], "tokens": 2}])
         self.revoke("--jti", claims(token)["jti"])
         self.assertEqual(now()["authority"][0]["scope"], "invoices.read")
-        text = self.badged.ctl("agents", "show", "base").stdout
-        self.assertIn("invoices.read", text)
+        until = datetime.fromtimestamp(now()["until"], timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.assertEqual(self.badged.ctl("agents", "show", "base").stdout.split("\nnow: ")[1],
+                         f"1 token, 1 session\n  until {until}: {AUDIENCE}: invoices.read (1 token)\n")
 
 
 class TheList(Case):

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -52,6 +53,29 @@ class SubjectIssuers(Case):
 
 
 class Start(unittest.TestCase):
+    def test_two_issuers_may_name_their_keys_alike_and_write_other_types(self):
+        machines = idp.IdentityProvider(ISSUER, issuer="https://a-machines.example.org")
+        people = idp.IdentityProvider(ISSUER)
+        for each in (machines, people):
+            each.keys = {"ES256": idp.Key(kid="1")}
+        with tempfile.TemporaryDirectory() as keys:
+            config = "".join(each.config(each.write(pathlib.Path(keys, name)), extra=f'typ = ["{typ}"]')
+                             for each, name, typ in ((machines, "machines", "at+jwt"), (people, "people", "absent")))
+            pathlib.Path(keys).chmod(0o755)
+            with Badged(records=RECORDS, store="software", config=config) as badged, badged.agent(ORCHESTRATOR) as agent:
+                def ask(token):
+                    return agent.call("POST", "/v1/token", {
+                        "grant_type": GRANT, "subject_token": token, "subject_token_type": TYPE + "jwt",
+                        "audience": AUDIENCE})
+                status, answer = ask(people.token(header={"typ": None}))
+                self.assertEqual(status, 200, answer)
+                status, answer = ask(people.token(header={"typ": "JWT"}))
+                self.assertEqual((status, answer["refused_by"]), (400, "subject"))
+                self.assertIn("its typ is of another use", answer["error_description"])
+                status, answer = ask(machines.token(header={"typ": None}))
+                self.assertEqual((status, answer["refused_by"]), (400, "subject"))
+                self.assertIn('"absent"', answer["hint"])
+
     def test_an_issuer_without_keys_is_named_and_the_rest_served(self):
         people = idp.IdentityProvider(ISSUER)
         with Badged(records=RECORDS, store="software",
