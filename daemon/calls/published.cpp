@@ -51,6 +51,8 @@ awaitable<front::Response> identity(Context context) {
                           {"custody", keystore::to_string(identity->custody)},
                           {"manufacturer", identity->manufacturer},
                           {"firmware", identity->firmware}};
+  out["ak_public"] = nullptr;
+  if (!identity->ak_public_area.empty()) out["ak_public"] = audit::to_hex(identity->ak_public_area);
   out["ek_certificate"] = nullptr;
   if (!identity->ek_certificate.empty())
     out["ek_certificate"] = certificate_pem(identity->ek_certificate);

@@ -42,8 +42,9 @@ Checks from_status(const boost::json::object& status) {
   Checks checks;
   if (const auto* store = object_at(status, "keystore")) {
     std::string condition = text_at(*store, "condition");
-    std::string detail =
-        text_at(*store, "kind") + " " + condition + ". " + text_at(*store, "message");
+    const std::string message = text_at(*store, "message");
+    const std::string detail =
+        text_at(*store, "kind") + " " + condition + (message.empty() ? "" : ": " + message);
     bool fine = condition == "ready" || condition == "ok";
     checks.push_back(fine ? good("keystore", detail)
                           : bad("keystore", detail, text_at(*store, "hint")));

@@ -65,7 +65,11 @@ void add_agent_verbs(CLI::App& app, Options& o, std::map<CLI::App*, Verb>& verbs
   whoami->add_option("--pid", o.pid, "admin: of another process")
       ->check(CLI::Range(1, 4194304).description(""));
   verbs[whoami] = Verb::whoami;
-  verbs[app.add_subcommand("identity", "the host's attestation key as PEM")] = Verb::identity;
+  CLI::App* identity = app.add_subcommand("identity", "the host's attestation key as PEM");
+  identity->add_option(
+      "--tpmt", o.tpmt,
+      "write it to this file as TPMT_PUBLIC: a verifier checks its attributes, too");
+  verbs[identity] = Verb::identity;
 }
 
 void add_admin_verbs(CLI::App& app, Options& o, std::map<CLI::App*, Verb>& verbs) {

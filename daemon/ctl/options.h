@@ -54,6 +54,7 @@ struct Options {
   std::string challenge;          // evidence
   std::vector<std::string> pcrs;  // evidence: "sha256:0,1,7", one per bank
   std::string out;                // evidence: a file in place of standard output
+  std::string tpmt;               // identity: a file for the key as TPMT_PUBLIC
   bool host = false;              // evidence: about the host itself, by the admin socket
   std::optional<int> pid;
   std::string name;               // agents show, revoke --agent

@@ -1,8 +1,11 @@
 // The verbs that are one or two calls to badged.
 #include "daemon/ctl/verbs.h"
 
+#include <openssl/crypto.h>
+
 #include <ctime>
 
+#include "daemon/ctl/output_file.h"
 #include "daemon/ctl/render.h"
 
 namespace badged::ctl {
@@ -120,6 +123,29 @@ Outcome whoami(const Options& options) {
                     "no record matches this process: " + rule, remedy);
 }
 
+namespace {
+
+// What `ak_public` holds in hex.
+std::optional<Failure> write_public_area(const boost::json::object& identity,
+                                         const std::string& path) {
+  const std::string hex = text_at(identity, "ak_public");
+  if (hex.empty())
+    return Failure{Exit::no,
+                   "no_tpm",
+                   "this host's attestation key is in no TPM: it has no TPMT_PUBLIC",
+                   "without --tpmt its PEM is printed",
+                   {}};
+  std::string area(hex.size() / 2, '\0');
+  std::size_t size = 0;
+  if (OPENSSL_hexstr2buf_ex(reinterpret_cast<unsigned char*>(area.data()), area.size(), &size,
+                            hex.c_str(), '\0') != 1 ||
+      size != area.size())
+    return Failure{Exit::unreachable, "bad_answer", "read badged's answer: ak_public", {}, {}};
+  return write_output(path, area, "the attestation key");
+}
+
+}  // namespace
+
 Outcome identity(const Options& options) {
   auto answer = ask_agent(options, get("/v1/identity"));
   if (answer.has_error()) return answer.error();
@@ -127,6 +153,10 @@ Outcome identity(const Options& options) {
   if (!pem || !pem->is_string())
     return Failure{Exit::unreachable, "bad_answer", "read badged's answer: no ak_pem", {}, {}};
   std::string text = printable({pem->get_string().data(), pem->get_string().size()}, true);
+  if (!options.tpmt.empty()) {
+    if (auto failure = write_public_area(answer.value(), options.tpmt)) return *std::move(failure);
+    text.clear();
+  }
   return Answer{std::move(answer.value()), text};
 }
 

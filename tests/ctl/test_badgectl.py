@@ -5,6 +5,7 @@ BADGECTL names the program (ctest sets it).
 
 import json
 import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -228,6 +229,17 @@ class Seeing(WithBadged):
         self.answer("GET", "/v1/identity", 200, {"ak_pem": pem, "ak_name": "000b", "custody": "tpm"})
         self.assertEqual(self.run_it("identity").stdout, pem)
         self.assertEqual(self.one_object(self.run_it("identity", "--json"))["ak_name"], "000b")
+
+    def test_identity_writes_the_tpmt_public(self):
+        file = pathlib.Path(self.dir, "ak.tpmt")
+        for area, code, written in (("0023000b", 0, b"\x00\x23\x00\x0b"), (None, 1, None), ("0z", 4, None)):
+            file.unlink(missing_ok=True)
+            self.answer("GET", "/v1/identity", 200, {"ak_pem": "p", "ak_public": area})
+            done = self.run_it("identity", "--tpmt", str(file))
+            self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+            self.assertEqual(file.read_bytes() if file.exists() else None, written)
+        self.answer("GET", "/v1/identity", 200, {"ak_pem": "p", "ak_public": "00"})
+        self.assertEqual(self.run_it("identity", "--tpmt", "/nonexistent/ak").returncode, 4)
 
     def test_status_and_agents_read_well(self):
         self.answer("GET", "/v1/status", 200, {

@@ -54,6 +54,20 @@ class Checked(unittest.TestCase):
         self.assertEqual(status, 200, evidence)
         return evidence
 
+    def test_the_attributes_of_the_hosts_key_are_checked_where_its_tpmt_public_is_pinned(self):
+        challenge = fresh()
+        evidence = self.of_host(challenge)
+        code, result = self.check(evidence, challenge)
+        self.assertEqual(code, 0, result)
+        self.assertIn("ak_attributes", result["not_checked"])
+        self.ak = self.folder / "ak.tpmt"
+        done = self.badged.ctl("identity", "--tpmt", self.ak)
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+        code, result = self.check(evidence, challenge)
+        self.assertEqual(code, 0, result)
+        self.assertNotIn("ak_attributes", result["not_checked"])
+        self.assertIn("ak_attributes", [c["check"] for c in result["checks"] if c["result"] == "pass"])
+
     def test_evidence_of_sessions_in_memory_and_in_the_tpm_is_good(self):
         for uid, custody in ((LOW, "locked-memory"), (HIGH, "tpm")):
             with self.subTest(custody):
