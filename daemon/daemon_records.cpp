@@ -79,8 +79,7 @@ void Daemon::load_records_at_start() {
     log(Level::warning, agents::to_text(problem));
     if (problem.severity == agents::Severity::error)
       finding(problem.file == config_.file ? "bad-subject-issuer" : "bad-record",
-              problem.file + ':' + std::to_string(problem.at.line) + ':' +
-                  std::to_string(problem.at.column) + ": " + problem.message);
+              agents::where(problem) + ": " + problem.message);
   }
 }
 

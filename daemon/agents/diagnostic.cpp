@@ -43,11 +43,14 @@ bool has_errors(const Diagnostics& problems) {
                      [](const Diagnostic& d) { return d.severity == Severity::error; });
 }
 
+std::string where(const Diagnostic& problem) {
+  if (problem.at.line == 0) return problem.file;
+  return problem.file + ":" + std::to_string(problem.at.line) + ":" +
+         std::to_string(problem.at.column);
+}
+
 std::string to_text(const Diagnostic& problem) {
-  std::string text = problem.file;
-  if (problem.at.line != 0) {
-    text += ":" + std::to_string(problem.at.line) + ":" + std::to_string(problem.at.column);
-  }
+  std::string text = where(problem);
   text += problem.severity == Severity::error ? ": error: " : ": warning: ";
   text += problem.message + "\n";
   if (!problem.hint.empty()) text += "  hint: " + problem.hint + "\n";

@@ -53,6 +53,8 @@ bool has_errors(const Diagnostics& problems);
 
 // "FILE:LINE:COLUMN: error: MESSAGE\n  hint: HINT\n"; without a hint its line is left out.
 std::string to_text(const Diagnostic& problem);
+// FILE:LINE:COLUMN; the file alone where no place in it is meant.
+std::string where(const Diagnostic& problem);
 
 // `text` with anything but printable ASCII as \xHH.
 std::string printable(std::string_view text);

@@ -108,8 +108,7 @@ Checks check_config(const Options& options, std::optional<config::Config>& confi
   config::LoadedConfig loaded = config::load_config(options.config);
   Checks checks;
   for (const auto& problem : loaded.problems) {
-    std::string detail = problem.file + ':' + std::to_string(problem.at.line) + ':' +
-                         std::to_string(problem.at.column) + ": " + problem.message;
+    std::string detail = agents::where(problem) + ": " + problem.message;
     bool error = problem.severity == agents::Severity::error;
     checks.push_back(error ? bad("config", detail, problem.hint)
                            : warn("config", detail, problem.hint));
