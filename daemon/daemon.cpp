@@ -10,19 +10,15 @@
 #include <chrono>
 #include <csignal>
 
-#include "attest/jose/jws.h"
 #include "daemon/agents/report.h"
-#include "daemon/audit/checkpoint.h"
 #include "daemon/await.h"
 #include "daemon/calls/admin_peer.h"
 #include "daemon/calls/recording.h"
 #include "daemon/front/listener.h"
 #include "daemon/journal.h"
-#include "daemon/tokens/await_signature.h"
 #include "daemon/tokens/limits.h"
 #include "keystore/files.h"
 #include "keystore/memory_key.h"
-#include "keystore/sha256.h"
 
 namespace badged {
 namespace {
@@ -74,6 +70,7 @@ Daemon::Daemon(config::Config config)
       hangup_(io_, SIGHUP),
       ticker_(io_),
       upkeep_(io_),
+      review_(io_),
       store_change_(io_, asio::steady_timer::time_point::max()) {
   std::signal(SIGPIPE, SIG_IGN);
   make_state_directory(config_.state_dir);
@@ -161,7 +158,9 @@ Daemon::Daemon(config::Config config)
           [this](const std::string& text) { trouble(text); }});
 }
 
-Daemon::~Daemon() = default;
+Daemon::~Daemon() {
+  review_stop_.request_stop();
+}
 
 int Daemon::run() {
   const auto keep = [this](std::exception_ptr failure) {
@@ -193,6 +192,7 @@ awaitable<void> Daemon::start() {
   census_->start_sweeping();
   asio::co_spawn(io_, tick_loop(), keep);
   asio::co_spawn(io_, upkeep_loop(), keep);
+  asio::co_spawn(io_, review_loop(), keep);
   const auto state = store_->state();
   manager_.ready(state.condition == keystore::Condition::ready
                      ? "serving " + std::to_string(policy_.records->records().size()) + " agents"
@@ -307,23 +307,6 @@ awaitable<Result<void>> Daemon::try_issuing_keys(std::int64_t now) {
 awaitable<void> Daemon::keep_status_list(std::int64_t now) {
   const auto kept = co_await revocations_->upkeep(now, published_);
   note_problem(status_problem_, kept);
-}
-
-awaitable<void> Daemon::checkpoint() {
-  const auto head = log_->head();
-  const auto issuer = store_->issuer();
-  if (head.seq == 0 || head.seq == last_checkpoint_ || !issuer) co_return;
-  auto jws = audit::checkpoint_signing_input(config_.issuer, attest::thumbprint(issuer->public_key),
-                                             head, calls::unix_now());
-  const auto digest = keystore::sha256(as_bytes(jws));
-  const auto signature =
-      co_await tokens::await_signature(io_, *store_, issuer->id, digest, keystore::kOwnWork);
-  if (!signature) co_return log(Level::warning, "sign the audit head: " + signature.error().what);
-  attest::append_signature(jws, *signature);
-  const auto written = co_await calls::durable(*service_, audit::checkpoint_entry(head, jws));
-  if (!written) log(Level::error, written.error().what);
-  // The checkpoint's own line needs no other one.
-  last_checkpoint_ = log_->head().seq == head.seq + 1 ? head.seq + 1 : head.seq;
 }
 
 awaitable<void> Daemon::hangup_loop() {

@@ -12,6 +12,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "daemon/audit/log.h"
 #include "daemon/audit/recorder.h"
 #include "daemon/audit/state_db.h"
+#include "daemon/audit/verify.h"
 #include "daemon/calls/service.h"
 #include "daemon/calls/table.h"
 #include "daemon/clock_watch.h"
@@ -57,6 +59,9 @@ class Daemon {
   boost::asio::awaitable<Result<void>> try_issuing_keys(std::int64_t now);
   boost::asio::awaitable<void> keep_status_list(std::int64_t now);
   boost::asio::awaitable<void> checkpoint();
+  // Reads the whole audit log after a start, and each day.
+  boost::asio::awaitable<void> review_loop();
+  void note_review(const Result<audit::Verdict>& verdict);
   boost::asio::awaitable<void> hangup_loop();
   boost::asio::awaitable<void> stop();
   boost::asio::awaitable<calls::ReloadResult> reload(std::string who, audit::Entry entry);
@@ -98,15 +103,19 @@ class Daemon {
   boost::asio::signal_set hangup_;
   boost::asio::steady_timer ticker_;
   boost::asio::steady_timer upkeep_;
+  boost::asio::steady_timer review_;
   std::chrono::steady_clock::time_point last_upkeep_ = std::chrono::steady_clock::now();
   boost::asio::steady_timer store_change_;
   // Reads records at a reload: ten thousand take a second, which is too long for the I/O thread.
   boost::asio::thread_pool loader_{1};
+  boost::asio::thread_pool reviewer_{1};
+  std::stop_source review_stop_;
   bool reloading_ = false;
   bool issuing_keys_open_ = false;
   bool published_ = false;       // the keys of now, in the files
   std::string issuing_problem_;  // what was told last; empty: none
   std::string status_problem_;   // of the status list, alike
+  std::string audit_problem_;    // of the audit log, alike
   bool stopping_ = false;
   std::uint64_t last_checkpoint_ = 0;  // seq up to which nothing new needs a signature
   std::exception_ptr failure_;         // of start(): what keeps badged from running

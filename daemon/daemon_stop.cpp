@@ -32,6 +32,8 @@ awaitable<void> Daemon::stop() {
   hangup_.cancel();
   ticker_.cancel();
   upkeep_.cancel();
+  review_stop_.request_stop();
+  review_.cancel();
   store_change_.cancel();
   census_->stop();
   io_.stop();

@@ -86,6 +86,8 @@ class Verification {
     verdict.intact = verdict.problem.empty();
   }
 
+  bool head_seen() const { return head_seen_; }
+
   Verdict verdict;
   std::optional<StoredHead> head;  // of a live file
 
@@ -136,15 +138,22 @@ Result<std::optional<attest::Jwks>> given_keys(const std::string& jwks_file) {
   return keys;
 }
 
+// To its end, or to its live head and no further.
+enum class Until { end, head };
 Result<Verdict> verify_lines(std::istream& in, std::optional<attest::Jwks> keys,
-                             const std::optional<StoredHead>& head) {
+                             const std::optional<StoredHead>& head, Until until = Until::end,
+                             const std::stop_token& stop = {}) {
   Verification verification(std::move(keys));
   verification.head = head;
   std::string line;
   auto next = next_line(in, line);
   bool unbroken = true;
-  for (; unbroken && next == Next::line; next = unbroken ? next_line(in, line) : next)
+  while (unbroken && next == Next::line) {
     unbroken = verification.follow(line);
+    if (stop.stop_requested()) return fail(Errc::unavailable, "read the log: it was stopped");
+    if (until == Until::head && verification.head_seen()) break;
+    if (unbroken) next = next_line(in, line);
+  }
   if (next == Next::too_long) unbroken = verification.broken("a line is too long to be ours");
   verification.finish(next == Next::torn, unbroken);
   return verification.verdict;
@@ -163,6 +172,14 @@ std::optional<std::int64_t> time_of(std::string_view line) {
 }
 
 }  // namespace
+
+Result<Verdict> verify_written(const std::string& path, const ChainLink& head,
+                               const std::stop_token& stop) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail(Errc::unavailable, "read " + path + ": it cannot be opened");
+  auto keys = load_keys(fs::path(path).parent_path() / "publish/jwks.json");
+  return verify_lines(in, std::move(keys), StoredHead{head, 0}, Until::head, stop);
+}
 
 Result<Verdict> verify_file(const std::string& path, const std::string& jwks_file) {
   // The head first: what is acknowledged while the file is read only makes the file longer.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <istream>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,11 @@ struct Verdict {
 // device; a broken chain is a Verdict. `jwks_file` holds the keys that signed the checkpoints;
 // empty: `publish/jwks.json` beside a live file, else not checked.
 Result<Verdict> verify_file(const std::string& path, const std::string& jwks_file = {});
+
+// Up to `head`, the last durable line of a log that this program is writing; its signed heads by
+// `publish/jwks.json` beside it. Errc::unavailable, too, where `stop` is asked for meanwhile.
+Result<Verdict> verify_written(const std::string& path, const ChainLink& head,
+                               const std::stop_token& stop);
 
 // The same of a stream that is read to its end, as a copy that was archived elsewhere.
 Result<Verdict> verify_stream(std::istream& in, const std::string& jwks_file = {});

@@ -167,6 +167,31 @@ TEST_CASE("a live log may be longer than its stored head, and half a line longer
   CHECK(verify(copy).problem == "the last line is torn");
 }
 
+TEST_CASE(
+    "a log that is being written is read to its head and no further, or until it is stopped") {
+  Archive archive;
+  const auto head = end_of(chain(6));
+  const auto file = archive.file;
+  const auto written = [&](const std::stop_token& stop = {}) {
+    return verify_written(file, end_of(archive.lines), stop);
+  };
+  CHECK(written()->intact);
+  CHECK(written()->lines == 10);
+  archive.lines[8] = "half a line, as it is being wri";
+  archive.save();
+  CHECK(verify_written(file, {6, head.hash}, {})->intact);
+  CHECK(verify_written(file, {6, head.hash}, {})->lines == 6);
+  CHECK_FALSE(verify_written(file, {6, {}}, {})->intact);
+  archive.lines[3].replace(archive.lines[3].find("token"), 5, "tokem");
+  archive.save();
+  CHECK(
+      verify_written(file, {6, head.hash}, {})->problem.starts_with("line with seq 4 was edited"));
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK(verify_written(file, {6, head.hash}, stop.get_token()).error().code == Errc::unavailable);
+  CHECK(verify_written(file + ".none", head, {}).error().code == Errc::unavailable);
+}
+
 TEST_CASE("finds a chain that was rewritten from the start: the acknowledged line is another") {
   const Folder folder;
   fill(folder, 4);

@@ -77,7 +77,7 @@ class Restart(Case):
         self.assertTrue(self.findings(badged))
         self.intact(badged)
 
-    def test_a_line_edited_before_the_stored_head_is_found_by_doctor(self):
+    def test_a_line_edited_before_the_stored_head_is_found_after_a_start_and_by_doctor(self):
         badged = self.start()
 
         def check():
@@ -89,9 +89,20 @@ class Restart(Case):
         text = log.read_text()
         log.write_text(text.replace('"time":"2', '"time":"1', 1))  # of the same length
         badged.start()
-        self.assertFalse(self.findings(badged))  # what start checks is the end
+        wait_for(lambda: self.findings(badged), "the finding")
+        self.assertEqual(self.findings(badged), ["the audit log was changed: line with seq 1 was edited: its hash does "
+                                                 "not match its bytes"])
+        self.assertTrue(any("line with seq 1 was edited" in w for w in badged.status()["warnings"]))
         self.assertEqual(check()["verdict"], "bad", check())
         self.assertIn("line with seq 1 was edited", check()["detail"])
+        self.assertFalse(list(badged.state_dir.glob("*.damaged-*")))
+        self.assertEqual(self.agent(LOW, badged).token()[0], 200)
+        badged.stop()
+        log.write_text(log.read_text().replace('"time":"1', '"time":"2', 1))
+        badged.start()
+        self.intact(badged)
+        badged.stop()
+        self.assertEqual(len(self.findings(badged)), 1)  # of the start before
 
     def test_a_damaged_state_db_is_named_and_not_replaced(self):
         badged = self.start()
