@@ -36,8 +36,8 @@ awaitable<void> Daemon::checkpoint() {
   last_checkpoint_ = log_->head().seq == head.seq + 1 ? head.seq + 1 : head.seq;
 }
 
-// Lines were followed when they were written, and the end is looked at by each start: this finds what
-// was edited before it. Beside the work, as a log of years takes a minute to read.
+// Lines were followed when they were written, and the end is looked at by each start: this finds
+// what was edited before it. Beside the work, as a log of years takes a minute to read.
 awaitable<void> Daemon::review_loop() {
   constexpr auto kEvery = 24h;
   boost::system::error_code error;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
+#include <utility>
 
 #include "attest/jose/base64url.h"
 #include "attest/json/strict.h"
@@ -152,6 +153,19 @@ void append_act(std::string& out, std::span<const Actor> actors) {
     append_json_string(out, actors[i].issuer);
   }
   out.append(actors.size(), '}');
+}
+
+void append_may_act(std::string& out, const MayAct& may_act) {
+  char before = '{';
+  for (const auto& [name, value] :
+       {std::pair("sub", &may_act.subject), std::pair("iss", &may_act.issuer),
+        std::pair("client_id", &may_act.client_id)}) {
+    if (value->empty()) continue;
+    out.append(1, before).append(1, '"').append(name).append("\":");
+    append_json_string(out, *value);
+    before = ',';
+  }
+  out += '}';
 }
 
 Checked<SubjectToken> read_subject(const json::object& claims) {

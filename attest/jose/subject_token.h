@@ -36,6 +36,8 @@ struct SubjectToken {
 
 // `act` nested in order: {"sub":…,"act":{…}}. Nothing for no actors.
 void append_act(std::string& out, std::span<const Actor> actors);
+// The claim `may_act`, as it is read.
+void append_may_act(std::string& out, const MayAct& may_act);
 
 // The claims that matter here, of an object whose signature has been verified. Refused: wrong
 // types, an `act` without `sub` or deeper than kMaxActors, a `sub` with a space in it or what

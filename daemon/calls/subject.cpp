@@ -261,7 +261,7 @@ class SubjectCheck {
   void set_delegation() {
     // A token of one's own keeps whom it acts for; anybody else's gets this agent on top.
     if (own_ && token_.actors.empty()) return;
-    tokens::Delegation delegation{token_.subject, issuer_, token_.actors};
+    tokens::Delegation delegation{token_.subject, issuer_, token_.actors, token_.may_act};
     if (!own_) delegation.actors.insert(delegation.actors.begin(), {self_, {}});
     out_.delegation = std::move(delegation);
   }

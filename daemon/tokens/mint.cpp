@@ -108,6 +108,10 @@ std::string token_payload(const TokenClaims& claims) {
   if (claims.delegation != nullptr) {
     out += ",\"act\":";
     attest::append_act(out, claims.delegation->actors);
+    if (claims.delegation->may_act) {
+      out += ",\"may_act\":";
+      attest::append_may_act(out, *claims.delegation->may_act);
+    }
   }
   append_badged(out, claims);
   out += '}';

@@ -24,6 +24,9 @@ struct Delegation {
   std::string subject;                // `sub`
   std::string issuer;                 // who knows the subject by that name
   std::vector<attest::Actor> actors;  // this agent first
+  // Whom the subject's issuer named as the one who may act: it holds for whoever the token is
+  // handed on to.
+  std::optional<attest::MayAct> may_act{};
 };
 
 struct TokenClaims {

@@ -105,6 +105,18 @@ class AgentsHandOn(Case):
         self.refused(self.ask(self.agent(ALONE), audience=AUDIENCE, **given), "record",
                      reason="act_for")
 
+    def test_whom_the_person_named_alone_may_act_also_down_the_chain(self):
+        first, named = self.agent(ORCHESTRATOR), {"may_act": {"sub": spiffe("orchestrator"), "iss": ISSUER}}
+        token = self.exchanged(first, self.people.token(**named), audience=ISSUER)["access_token"]
+        self.assertEqual(claims(token)["may_act"], named["may_act"])
+        narrowed = self.exchanged(first, token, kind="access_token", audience=ISSUER,
+                                  scope="invoices.read")["access_token"]
+        for each in (token, narrowed):
+            self.refused(self.ask(self.agent(WORKER), audience=AUDIENCE, **self.handed(first, each)), "subject",
+                         reason="may_act")
+        made = self.exchanged(first, token, kind="access_token", audience=AUDIENCE)["access_token"]
+        self.assertEqual(claims(made)["act"], {"sub": spiffe("orchestrator")})
+
     def test_subject_and_actor_of_different_chains_are_not_spliced(self):
         worker, token = self.chain(ORCHESTRATOR, WORKER)
         actor = {"actor_token_type": TYPE + "access_token"}
