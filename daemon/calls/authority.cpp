@@ -9,19 +9,21 @@
 namespace badged::calls {
 namespace {
 
+using Words = std::set<std::string, std::less<>>;
+
 struct Sum {
-  std::set<std::string, std::less<>> scope;
+  Words scope, details;
   std::int64_t until = 0;
   std::int64_t tokens = 0;
 };
 
-void add_scope(std::string_view text, Sum& sum) {
-  for (auto& word : policy::split_scope(text)) sum.scope.insert(std::move(word));
+void add_words(std::string_view text, Words& words) {
+  for (auto& word : policy::split_scope(text)) words.insert(std::move(word));
 }
 
-std::string joined(const Sum& sum) {
+std::string joined(const Words& words) {
   std::string out;
-  for (const auto& scope : sum.scope) out += (out.empty() ? "" : " ") + scope;
+  for (const auto& word : words) out += (out.empty() ? "" : " ") + word;
   return out;
 }
 
@@ -33,7 +35,8 @@ boost::json::object authority_now(const Service& service, std::string_view agent
   service.revocations.ledger().each(unix_now(), [&](const tokens::Ledger::Token& token) {
     if (token.revoked || token.authority->agent != agent) return;
     auto& sum = by_audience[token.authority->audience];
-    add_scope(token.authority->scope, sum);
+    add_words(token.authority->scope, sum.scope);
+    add_words(token.authority->details, sum.details);
     for (auto* of : {&sum, &all}) {
       of->until = std::max(of->until, token.expires_at);
       ++of->tokens;
@@ -45,11 +48,14 @@ boost::json::object authority_now(const Service& service, std::string_view agent
   boost::json::object out{{"sessions", sessions}, {"tokens", all.tokens}};
   if (all.tokens > 0) out["until"] = all.until;
   boost::json::array authority;
-  for (const auto& [audience, sum] : by_audience)
-    authority.push_back({{"audience", audience},
-                         {"scope", joined(sum)},
-                         {"until", sum.until},
-                         {"tokens", sum.tokens}});
+  for (const auto& [audience, sum] : by_audience) {
+    boost::json::object of{{"audience", audience},
+                           {"scope", joined(sum.scope)},
+                           {"until", sum.until},
+                           {"tokens", sum.tokens}};
+    if (!sum.details.empty()) of["authorization_details_types"] = joined(sum.details);
+    authority.push_back(std::move(of));
+  }
   out["authority"] = std::move(authority);
   return out;
 }

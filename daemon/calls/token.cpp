@@ -1,5 +1,6 @@
 // POST /v1/token: RFC 6749 4.4 (client_credentials). The client authenticates by being the process.
 #include <boost/json.hpp>
+#include <set>
 
 #include "attest/jose/base64url.h"
 #include "attest/jose/jws.h"
@@ -88,6 +89,15 @@ awaitable<Result<Signature>> sign(Service& service, const Signer& signer, const 
                                              caller);
 }
 
+// Each once, in order.
+std::string detail_types(const policy::Grant& grant) {
+  std::set<std::string_view> types;
+  for (const auto& detail : grant.details) types.insert(detail.type);
+  std::string out;
+  for (const auto type : types) out.append(out.empty() ? "" : " ").append(type);
+  return out;
+}
+
 struct Minted {
   std::string token;
   std::string jti;
@@ -110,7 +120,7 @@ awaitable<Result<Minted>> mint(Context context, const policy::Grant& grant,
   keystore::fill_random(random);
   minted.jti = attest::base64url(random);
   const tokens::Authority authority{session.agent(), session.id(), grant.audience,
-                                    tokens::joined(grant.scope)};
+                                    tokens::joined(grant.scope), detail_types(grant)};
   const auto place =
       co_await service.revocations.admit(random, minted.expires_at, authority, minted.issued_at);
   if (!place) co_return place.error();
@@ -138,6 +148,12 @@ audit::Entry token_entry(const Context& context, const policy::Grant& grant,
   auto entry = entry_about("token", context);
   entry.text("jti", minted.jti).text("audience", grant.audience);
   entry.text("scope", tokens::joined(grant.scope)).number("exp", minted.expires_at);
+  if (!grant.details.empty()) {
+    // What is in them may be a person's account: a digest tells afterwards which they were.
+    const auto digest = keystore::sha256(as_bytes(tokens::details_json(grant.details)));
+    entry.text("details_types", detail_types(grant));
+    entry.text("details_sha256", attest::base64url(digest));
+  }
   entry.number("status_idx", minted.status_index);
   entry.text("tier", agents::to_string(grant.tier)).text("session", session.id());
   entry.text("token_type", policy::to_string(grant.token_type));
@@ -193,11 +209,27 @@ std::optional<front::Response> cached_while_away(const Context& context, const p
 
 }  // namespace
 
+namespace {
+
+// Of an exchange each refusal says whose word it was; of other requests there is one party.
+std::string_view said_by(const Context& context, policy::Side side) {
+  const auto grant_type = context.exchange.request.get("grant_type");
+  return grant_type && *grant_type == kTokenExchange ? policy::to_string(side) : std::string_view();
+}
+
+}  // namespace
+
 awaitable<front::Response> not_now(Context context, Error error) {
   if (error.code == Errc::changed && context.exchange.process->ended())
-    co_return problem({401, "invalid_client", "the process ended or started another program", {}},
+    co_return problem({401,
+                       "invalid_client",
+                       "the process ended or started another program",
+                       {},
+                       0,
+                       said_by(context, policy::Side::request)},
                       context.exchange.correlation_id);
-  const auto refusal = unavailable(error);
+  auto refusal = unavailable(error);
+  refusal.refused_by = said_by(context, policy::Side::host);
   co_return co_await deny(context, "denial", to_string(error.code), error.what, refusal);
 }
 
@@ -235,7 +267,9 @@ awaitable<front::Response> refuse_too_long(Context context, const policy::Grant&
   const Problem refusal{400,
                         grant.details.empty() ? "invalid_scope" : "invalid_authorization_details",
                         "the token would be longer than servers accept",
-                        "ask for less in one token: fewer scopes, shorter details"};
+                        "ask for less in one token: fewer scopes, shorter details",
+                        0,
+                        said_by(context, policy::Side::request)};
   co_return co_await deny(context, "denial", "token-too-long", "longer than 8 kB", refusal);
 }
 
@@ -257,7 +291,9 @@ awaitable<front::Response> issue(Context context, policy::Grant grant, SessionPt
   const auto recorded = co_await durable(service, entry);
   if (!recorded) {
     log(Level::error, recorded.error().what, context.exchange.correlation_id);
-    co_return problem(unavailable(recorded.error()), context.exchange.correlation_id);
+    auto refusal = unavailable(recorded.error());
+    refusal.refused_by = said_by(context, policy::Side::host);
+    co_return problem(refusal, context.exchange.correlation_id);
   }
   // The disk takes its time too: what came meanwhile counts.
   if (exchanged)
@@ -282,8 +318,12 @@ std::optional<Problem> token_rate(const Context& context) {
   const auto& limits = service.policy.rules.limits.of(record.tier());
   auto& rate = service.token_rates[record.name];
   if (rate.take(limits.tokens, tokens::RateBucket::Clock::now())) return std::nullopt;
-  return Problem{429, "temporarily_unavailable", "this agent asks for new tokens too often",
-                 "use a token until half of its life is over", 1};
+  return Problem{429,
+                 "temporarily_unavailable",
+                 "this agent asks for new tokens too often",
+                 "use a token until half of its life is over",
+                 1,
+                 said_by(context, policy::Side::record)};
 }
 
 awaitable<Result<SessionPtr>> session_for(Context context, keystore::Custody custody) {

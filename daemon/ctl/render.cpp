@@ -97,7 +97,9 @@ std::string now_text(const object& now) {
   for (const auto& each : *authority)
     if (const object* sum = each.if_object())
       out += "  until " + utc(*sum, "until") + ": " + text_at(*sum, "audience") +
-             with(": ", text_at(*sum, "scope")) + " (" + counted(*sum, "tokens") + ')' + '\n';
+             with(": ", text_at(*sum, "scope")) +
+             with(", details of type ", text_at(*sum, "authorization_details_types")) + " (" +
+             counted(*sum, "tokens") + ')' + '\n';
   return out;
 }
 

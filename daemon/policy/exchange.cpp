@@ -114,7 +114,10 @@ std::optional<ExchangeDenial> narrow_audience(const Ask& ask, const SubjectBound
 
 void narrow_lifetime(const ExchangeAsk& asked, const SubjectBounds& subject, ExchangeGrant& out) {
   auto& lifetime = out.grant.lifetime;
-  if (asked.lifetime && *asked.lifetime < lifetime) {
+  const bool by_request =
+      asked.lifetime &&
+      (*asked.lifetime < lifetime || (*asked.lifetime == lifetime && lifetime < subject.lifetime));
+  if (by_request) {
     lifetime = *asked.lifetime;
     out.narrowed.push_back(
         {"lifetime", Side::request, "asked for " + std::to_string(lifetime.count()) + " s"});
@@ -123,7 +126,7 @@ void narrow_lifetime(const ExchangeAsk& asked, const SubjectBounds& subject, Exc
     lifetime = subject.lifetime;
     out.narrowed.push_back({"lifetime", Side::subject,
                             "the subject has " + std::to_string(lifetime.count()) + " s left"});
-  } else if (lifetime < subject.lifetime && !asked.lifetime) {
+  } else if (lifetime < subject.lifetime && !by_request) {
     out.narrowed.push_back(
         {"lifetime", Side::record,
          "the record and its tier allow " + std::to_string(lifetime.count()) + " s"});

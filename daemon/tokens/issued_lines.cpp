@@ -89,7 +89,7 @@ void read_token(std::string_view line, std::int64_t as_of,
   issued.expires_at = *expires_at;
   issued.status_index = static_cast<std::uint32_t>(*index);
   issued.authority = {text_of(line, "agent"), text_of(line, "session"), text_of(line, "audience"),
-                      text_of(line, "scope")};
+                      text_of(line, "scope"), text_of(line, "details_types")};
   visit(issued);
 }
 

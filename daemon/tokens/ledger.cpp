@@ -10,10 +10,11 @@ namespace {
 
 using limits::kStatusBlock;
 
-// No part can hold a newline: names, ids, URLs and scope tokens.
+// No part can hold a newline: names, ids, URLs, scope tokens and types.
 std::string key_of(const Authority& authority) {
   std::string key = authority.agent;
-  for (const auto* part : {&authority.session, &authority.audience, &authority.scope}) {
+  for (const auto* part :
+       {&authority.session, &authority.audience, &authority.scope, &authority.details}) {
     key += '\n';
     key += *part;
   }
@@ -146,6 +147,21 @@ std::size_t Ledger::revoke_block(std::uint32_t number, std::int64_t now) {
   return static_cast<std::size_t>(
       std::count_if(block.issued.begin(), block.issued.end(),
                     [now](const Issued& token) { return token.expires_at > now; }));
+}
+
+Ledger::Marked Ledger::revoke(std::uint32_t index, std::int64_t now) {
+  Marked marked;
+  const auto number = index / kStatusBlock;
+  const auto place = index % kStatusBlock;
+  if (number >= blocks_.size() || place >= blocks_[number].issued.size()) return marked;
+  auto& block = blocks_[number];
+  if (block.issued[place].expires_at > now) {
+    marked.found = 1;
+    marked.tokens = bit(block.bits, place) ? 0 : 1;
+  }
+  set_bit(block.bits, place);
+  marked.blocks.insert(number);
+  return marked;
 }
 
 bool Ledger::revoked(std::uint32_t index) const {

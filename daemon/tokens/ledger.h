@@ -39,6 +39,7 @@ struct Authority {
   std::string session;
   std::string audience;
   std::string scope;
+  std::string details{};  // types of its authorization_details, each once, a space between
 };
 
 // A block as the store keeps it.
@@ -92,6 +93,8 @@ class Ledger {
   // are marked too while they are known: by a clock that went ahead, they only seem to have
   // expired. Looks at all of them: a million in some milliseconds.
   Marked revoke(std::int64_t now, const Wanted& wanted);
+  // The same of the one in this place, without a look at the others.
+  Marked revoke(std::uint32_t index, std::int64_t now);
   // Sets all bits of a block, used or not. How many of its tokens have not expired.
   std::size_t revoke_block(std::uint32_t number, std::int64_t now);
   bool revoked(std::uint32_t index) const;

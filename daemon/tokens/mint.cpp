@@ -24,15 +24,6 @@ void member(std::string& out, std::string_view name, std::int64_t value) {
   out += std::to_string(value);
 }
 
-void append_details(std::string& out, const std::vector<policy::AuthorizationDetail>& details) {
-  out += '[';
-  for (const auto& detail : details) {
-    if (out.back() != '[') out += ',';
-    out += detail.json;
-  }
-  out += ']';
-}
-
 // draft-ietf-oauth-status-list 6.1.
 void append_status(std::string& out, const TokenClaims& claims) {
   out += R"(,"status":{"status_list":{)";
@@ -70,6 +61,15 @@ std::string joined(const std::vector<std::string>& scope) {
   return out;
 }
 
+std::string details_json(const std::vector<policy::AuthorizationDetail>& details) {
+  std::string out = "[";
+  for (const auto& detail : details) {
+    if (out.size() > 1) out += ',';
+    out += detail.json;
+  }
+  return out += ']';
+}
+
 std::string subject(const Host& host, std::string_view agent) {
   std::string out = "spiffe://";
   out += host.trust_domain;
@@ -97,7 +97,7 @@ std::string token_payload(const TokenClaims& claims) {
   if (!claims.grant.scope.empty()) member(out, "scope", joined(claims.grant.scope));
   if (!claims.grant.details.empty()) {
     out += ",\"authorization_details\":";
-    append_details(out, claims.grant.details);
+    out += details_json(claims.grant.details);
   }
   if (claims.grant.token_type == policy::TokenType::dpop) {
     out += ",\"cnf\":{";
@@ -128,7 +128,7 @@ std::string answer_head(std::string_view token, const policy::Grant& grant,
   if (!grant.scope.empty()) member(out, "scope", joined(grant.scope));
   if (!grant.details.empty()) {
     out += ",\"authorization_details\":";
-    append_details(out, grant.details);
+    out += details_json(grant.details);
   }
   out += members;
   out += ",\"expires_in\":";

@@ -47,6 +47,9 @@ struct TokenClaims {
 // spiffe://TRUST-DOMAIN/host/HOST/agent/NAME
 std::string subject(const Host& host, std::string_view agent);
 
+// The claim `authorization_details`, in the bytes that are signed.
+std::string details_json(const std::vector<policy::AuthorizationDetail>& details);
+
 // The claims as JSON. `cnf` is there unless the grant is a Bearer grant.
 std::string token_payload(const TokenClaims& claims);
 

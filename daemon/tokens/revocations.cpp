@@ -128,6 +128,12 @@ awaitable<void> Revocations::wait_for_turn() {
   co_await turn_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
 }
 
+Ledger::Marked Revocations::mark(std::uint32_t index, std::int64_t now) {
+  auto marked = ledger_.revoke(index, now);
+  unsaved_blocks_.insert(marked.blocks.begin(), marked.blocks.end());
+  return marked;
+}
+
 Ledger::Marked Revocations::mark(std::int64_t now, const Ledger::Wanted& wanted) {
   auto marked = ledger_.revoke(now, wanted);
   unsaved_blocks_.insert(marked.blocks.begin(), marked.blocks.end());
@@ -221,13 +227,15 @@ awaitable<Result<void>> Revocations::upkeep(std::int64_t now, bool may_publish) 
     unsaved_blocks_.merge(ledger_.expire(instant_at(now)));
     expired_at_ = now;
   }
-  if (!unsaved_blocks_.empty() || !unsaved_epochs_.empty())
-    if (auto saved = co_await save(); !saved) co_return saved;
+  // What cannot be stored must not keep the list from its readers: it would expire.
+  Result<void> saved = ok();
+  if (!is_saved()) saved = co_await save();
   const auto age = now - listed_at_;
   const bool due = covered_ < asked_ || age < 0 || 2 * age >= limits::kStatusListTtl.count() ||
                    is_running_out() || ::access(file_.c_str(), F_OK) != 0;
-  if (!due || !may_publish || publishing_ || keys_.current(now) == nullptr) co_return ok();
-  co_return co_await publish();
+  if (!due || !may_publish || publishing_ || keys_.current(now) == nullptr) co_return saved;
+  auto published = co_await publish();
+  co_return saved ? published : saved;
 }
 
 }  // namespace badged::tokens

@@ -46,6 +46,10 @@ class Revocations {
 
   // Marks in memory. The blocks stay to be saved until save() has succeeded.
   Ledger::Marked mark(std::int64_t now, const Ledger::Wanted& wanted);
+  // The one in this place, which Ledger::at() has named.
+  Ledger::Marked mark(std::uint32_t index, std::int64_t now);
+  // Whether all that was marked before is on disk, and in the file that is served.
+  bool is_settled() const { return is_saved() && covered_ == asked_ && !publishing_; }
   // No token of this agent from before is good by its epoch either: the new one, to be saved. Fails
   // where the epoch has to be read first and cannot be.
   Result<std::int64_t> raise_epoch(const std::string& agent);
@@ -68,6 +72,7 @@ class Revocations {
   boost::asio::awaitable<Result<void>> commit(StatusChange change);
   boost::asio::awaitable<Result<void>> publish_once();
   boost::asio::awaitable<void> wait_for_turn();
+  bool is_saved() const { return unsaved_blocks_.empty() && unsaved_epochs_.empty(); }
   bool is_running_out() const;
   void restore(const std::string& audit_log, std::int64_t now);
 

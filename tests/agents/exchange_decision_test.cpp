@@ -142,6 +142,11 @@ TEST_CASE("an exchanged token lives no longer than the shortest of the three") {
   CHECK(granted(decided(brief, bounds)).grant.lifetime == seconds(5));
   brief.lifetime = seconds(86400);
   CHECK(granted(decided(brief, bounds)).grant.lifetime == seconds(30));
+  bounds.lifetime = seconds(3600);
+  brief.lifetime = seconds(3000);
+  CHECK(narrowed_by(granted(decided(brief, bounds)), "lifetime") == Words{"record"});
+  brief.lifetime = seconds(600);
+  CHECK(narrowed_by(granted(decided(brief, bounds)), "lifetime") == Words{"request"});
 }
 
 TEST_CASE("a token for a resource is exchanged for that resource alone") {

@@ -1,5 +1,6 @@
 """Token exchange (RFC 8693): an agent narrows its own token and acts for a person; and every way to get more than
 subject, record and request allow (H7, H12, H13)."""
+import hashlib
 import json
 import os
 import pathlib
@@ -61,6 +62,12 @@ class AgentNarrowsItsOwnToken(Case):
                               authorization_details=json.dumps([two]))
         self.assertEqual(claims(kept["access_token"])["authorization_details"], [two])
         self.assertEqual(self.by(kept, "authorization_details"), ["request"])
+        line = [entry for entry in self.badged.audit() if entry.get("jti") == claims(kept["access_token"])["jti"]][0]
+        signed = json.dumps([two], separators=(",", ":"), sort_keys=True).encode()  # as it stands in the token
+        self.assertEqual((line["details_types"], line["details_sha256"]),
+                         ("payment", idp.b64(hashlib.sha256(signed).digest())))
+        now = json.loads(self.badged.ctl("agents", "show", "orchestrator", "--json").stdout)["now"]
+        self.assertIn("payment", [each.get("authorization_details_types") for each in now["authority"]])
         wider = json.dumps([{"type": "payment", "amount": 3}])
         self.refused(self.ask(agent, token, "access_token", authorization_details=wider), "subject",
                      "invalid_authorization_details")
@@ -251,6 +258,17 @@ class AgentActsForAPerson(Case):
                 answer = self.ask(greedy, bound, audience=AUDIENCE, **proofs())
                 self.refused(answer, "host", "temporarily_unavailable", status=503)
                 self.exchanged(other, bound, audience=AUDIENCE, **proofs())
+
+    def test_whose_word_it_was_also_where_the_host_or_the_tokens_length_refuses(self):
+        file = self.people.write(pathlib.Path(self.keys_dir.name, "refusals.json"))
+        with Badged(records=RECORDS, config=self.people.config(file)) as badged:
+            with badged.agent(ORCHESTRATOR) as low, badged.agent(HIGH) as high:
+                long = [{"type": "payment", "note": "x" * 3000, "n": n} for n in range(2)]
+                subject = self.people.token(authorization_details=long)
+                self.refused(self.ask(low, subject, audience=AUDIENCE), "request", "invalid_authorization_details")
+                badged.tpm.kill()
+                answer = self.ask(high, self.people.token(), audience=AUDIENCE)
+                self.refused(answer, "host", "temporarily_unavailable", status=503)
 
     def test_requests_that_are_none(self):
         agent, token = self.agent(ORCHESTRATOR), self.people.token()

@@ -10,7 +10,7 @@ import unittest
 from datetime import datetime, timezone
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import AUDIENCE, ISSUER, Badged, Granting, call, claims, part, record, verifier  # noqa: E402
+from harness import AUDIENCE, ISSUER, Badged, Granting, call, claims, part, record, verifier, wait_for  # noqa: E402
 
 URL = AUDIENCE + "api/x"
 BOT, OTHER, HIGH, BASE, STRANGER = 61001, 61002, 61003, 61004, 61009
@@ -202,6 +202,24 @@ class ByAdmins(Case):
         other.execute("ROLLBACK")
         status, answer = self.admin("/v1/revoke", jti=jti)
         self.assertEqual((status, answer["already_revoked"]), (200, 1), answer)
+
+    def test_while_nothing_can_be_stored_the_list_is_published_all_the_same(self):
+        agent = self.agent(BOT)
+        other = sqlite3.connect(self.badged.state_dir / "state.db", isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("BEGIN IMMEDIATE")
+        self.assertEqual(self.admin("/v1/revoke", jti=claims(self.granted(agent))["jti"])[0], 503)
+        self.list_file().unlink()
+        wait_for(self.list_file().exists, "the list")
+        other.execute("ROLLBACK")
+
+    def test_what_is_revoked_already_costs_and_says_nothing_more(self):
+        agent = self.agent(BOT)
+        token = self.granted(agent)
+        for _ in range(5):
+            self.assertEqual(agent.call("POST", "/v1/revoke", {"token": token})[0], 200)
+        jti = claims(token)["jti"]
+        self.assertEqual(len([e for e in self.badged.audit() if e["kind"] == "revocation" and e["name"] == jti]), 1)
 
     def test_a_session_in_the_tpm_and_a_bearer_token_end_too(self):
         high, base = self.agent(HIGH), self.agent(BASE)
