@@ -5,6 +5,7 @@
 #include <openssl/params.h>
 
 #include "attest/jose/base64url.h"
+#include "attest/openssl_errors.h"
 #include "keystore/owned.h"
 #include "keystore/sha256.h"
 
@@ -32,6 +33,7 @@ Key new_key() {
 
 // Refused by OpenSSL: a point that is not on the curve, a coordinate that is not below p.
 bool set_point(EVP_PKEY* key, const PublicKey& point) {
+  const ErrorsAsBefore errors;
   std::array<std::uint8_t, 65> octets;
   octets[0] = 4;  // uncompressed
   std::copy(point.x.begin(), point.x.end(), octets.begin() + 1);
@@ -76,6 +78,7 @@ DerSignature to_der(const Signature& signature) {
 }
 
 bool holds(EVP_PKEY_CTX* key, const Digest& digest, const Signature& signature) {
+  const ErrorsAsBefore errors;
   const auto der = to_der(signature);
   return EVP_PKEY_verify(key, der.bytes.data(), der.size, digest.data(), digest.size()) == 1;
 }

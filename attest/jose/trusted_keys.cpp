@@ -12,6 +12,7 @@
 #include "attest/jose/jws.h"
 #include "attest/json/strict.h"
 #include "attest/limits.h"
+#include "attest/openssl_errors.h"
 #include "keystore/owned.h"
 
 namespace badged::attest {
@@ -82,6 +83,7 @@ std::optional<SubjectAlgorithm> algorithm_of(const json::object& jwk,
 }
 
 Result<Key> rsa_key(const json::object& jwk) {
+  const ErrorsAsBefore errors;
   const auto n = decode_base64url(text_of(jwk, "n"), kRsaModulusMax);
   const auto e = decode_base64url(text_of(jwk, "e"), kRsaExponentMax);
   if (!n || !e || n->empty() || e->empty() || n->front() == 0 || e->front() == 0)
@@ -107,6 +109,7 @@ Result<Key> rsa_key(const json::object& jwk) {
 }
 
 Result<Key> ed25519_key(const json::object& jwk) {
+  const ErrorsAsBefore errors;
   std::array<std::uint8_t, 32> x{};
   if (!decode_base64url(text_of(jwk, "x"), x))
     return bad_set("an Ed25519 key's x is not base64url of 32 bytes");
@@ -136,6 +139,7 @@ bool TrustedKey::verify(ByteView message, ByteView signature) const {
     std::copy(signature.begin(), signature.end(), fixed.begin());
     return handle_->es256->verify(message, fixed);
   }
+  const ErrorsAsBefore errors;
   const bool rsa = algorithm_ != SubjectAlgorithm::eddsa;
   const DigestContext context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* settings = nullptr;  // owned by `context`

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "attest/openssl_errors.h"
 #include "attest/tpm/digest.h"
 #include "keystore/sha256.h"
 
@@ -78,6 +79,7 @@ Digest fingerprint_of(std::string_view type, std::initializer_list<ByteView> num
 using Parameters = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
 
 EVP_PKEY* key_from(const char* type, OSSL_PARAM_BLD* build) {
+  const ErrorsAsBefore errors;
   const Owned<OSSL_PARAM, OSSL_PARAM_free> parameters(OSSL_PARAM_BLD_to_param(build));
   const Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free> context(
       EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
@@ -116,6 +118,7 @@ Result<AkKey> AkKey::from_area(const PublicArea& area) {
 }
 
 Result<AkKey> AkKey::from_openssl(const EVP_PKEY& key) {
+  const ErrorsAsBefore errors;
   if (EVP_PKEY_is_a(&key, "RSA") == 1) {
     RsaPublic rsa{static_cast<std::uint16_t>(EVP_PKEY_get_bits(&key)), 0,
                   number_of(key, OSSL_PKEY_PARAM_RSA_N)};
@@ -179,6 +182,7 @@ Result<AkKey> AkKey::from_rsa(const RsaPublic& rsa) {
 }
 
 bool AkKey::verify(ByteView message, const TpmSignature& signature) const {
+  const ErrorsAsBefore errors;
   const EVP_MD* hash = accepted_digest(signature.scheme.hash);
   if (hash == nullptr) return false;
   if (const auto* rsa = std::get_if<Rsa>(&key_)) {

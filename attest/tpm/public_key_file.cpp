@@ -1,10 +1,10 @@
 #include "attest/tpm/public_key_file.h"
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include "attest/limits.h"
+#include "attest/openssl_errors.h"
 
 namespace badged::attest::tpm {
 
@@ -13,7 +13,6 @@ namespace {
 constexpr std::string_view kBegin = "-----BEGIN ";
 
 Error unreadable(std::string_view why) {
-  ERR_clear_error();
   return fail(Errc::malformed, std::string("read a public key: ").append(why),
               "a PEM file with PUBLIC KEY, a TPMT_PUBLIC or a TPM2B_PUBLIC");
 }
@@ -45,6 +44,7 @@ Result<Bytes> decode_pem(std::string_view text) {
 }  // namespace
 
 Result<Owned<EVP_PKEY, EVP_PKEY_free>> read_public_key(ByteView content) {
+  const ErrorsAsBefore errors;
   if (content.size() > kAkFileBytes) return unreadable("larger than allowed");
   Bytes der(content.begin(), content.end());
   if (der.empty() || der[0] != 0x30) {  // a DER SEQUENCE

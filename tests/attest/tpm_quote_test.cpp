@@ -2,9 +2,12 @@
 #include "attest/tpm/quote.h"
 
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
+#include "attest/jose/base64url.h"
+#include "attest/jose/trusted_keys.h"
 #include "tests/attest/catch.h"
 #include "tests/attest/openssl_keys.h"
 #include "tests/attest/tpm_maker.h"
@@ -322,6 +325,36 @@ TEST_CASE(
   CHECK(verdict(other, attest, signature, with_nonce()) == Reason::algorithm);
   CHECK(AttestationKey::from_file(area(0x04, 0x0B)).error().reason == Reason::algorithm);
   CHECK(AttestationKey::from_file(area(0x0B, 0x04)).error().reason == Reason::algorithm);
+}
+
+TEST_CASE("OpenSSL's errors are as before, whatever was refused") {
+  const Key rsa = rsa_key(2048);
+  const auto ak = AttestationKey::from_file(to_pem(rsa.get())).value();
+  const Resigner p256;
+  const Bytes attest = QuoteMaker().make();
+  keystore::PublicKey off_curve;
+  off_curve.x.fill(1);
+  const std::string jwk = R"({"keys":[{"kty":"RSA","kid":"1","alg":"PS256","n":")" +
+                          base64url(Bytes(256, 0xFF)) + R"(","e":"AQAB"}]})";
+  const SubjectAlgorithm pinned[] = {SubjectAlgorithm::ps256};
+  const auto person = TrustedKeys::parse(jwk, pinned).value();
+  const auto refuse_all = [&] {
+    CHECK(verdict(ak, attest, rsa_signature(0x14, 0x0B, Bytes(256, 1)), {}) == Reason::signature);
+    CHECK(verdict(ak, attest, rsa_signature(0x16, 0x0B, Bytes(256, 1)), {}) == Reason::signature);
+    CHECK(verdict(ak, attest, rsa_signature(0x14, 0x0B, Bytes(3, 1)), {}) == Reason::signature);
+    CHECK(verdict(p256.ak, attest, p256.sign(Bytes{1}), {}) == Reason::signature);
+    CHECK_FALSE(Es256Verifier::create(off_curve));
+    CHECK_FALSE(AttestationKey::from_file(as_bytes("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END")));
+    CHECK_FALSE(AttestationKey::from_file(Bytes{0x30, 0x03, 0x02, 0x01, 0x01}));
+    CHECK_FALSE(person.find("1")->verify(attest, Bytes(256, 1)));
+  };
+  ERR_clear_error();
+  refuse_all();
+  CHECK(ERR_peek_error() == 0);
+  ERR_raise(ERR_LIB_USER, 7);  // the caller's
+  refuse_all();
+  CHECK(ERR_GET_REASON(ERR_get_error()) == 7);
+  CHECK(ERR_get_error() == 0);
 }
 
 TEST_CASE("a signature with SHA-1 or of a scheme that is not ours is a refusal, not malformed") {
