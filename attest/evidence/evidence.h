@@ -1,8 +1,7 @@
 // Evidence, from a stranger's bytes to what a TPM has signed. The path is the type:
 //
 //   UnverifiedEvidence   records of opaque bytes; nothing is known about them
-//     -> verify(AK)      the AK signed the quote and certified the issuer key, which signed the
-//     whole
+//     -> verify(AK)      the AK signed the quote, certified the issuer key; that signed the whole
 //   VerifiedEvidence     everything in it is what that host said; compared with nothing yet
 //     -> check_evidence  (appraise.h) it is what this relying party asked for
 #pragma once

@@ -43,23 +43,6 @@ bool absent_or(const json::object& from, std::string_view name, std::string_view
   return !from.contains(name) || is_string(from, name, value);
 }
 
-bool allows_verify(const json::object& jwk) {
-  const auto* operations = jwk.if_contains("key_ops");
-  if (operations == nullptr) return true;
-  if (!operations->is_array()) return false;
-  const auto& list = operations->get_array();
-  return std::any_of(list.begin(), list.end(), [](const json::value& one) {
-    return one.is_string() && one.get_string() == "verify";
-  });
-}
-
-// RFC 7518 6.2.2, 6.3.2 and 6.4: none of these may ever be shown.
-bool has_private_member(const json::object& jwk) {
-  constexpr std::string_view kPrivate[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
-  return std::any_of(std::begin(kPrivate), std::end(kPrivate),
-                     [&](std::string_view name) { return jwk.contains(name); });
-}
-
 bool coordinate(const json::object& jwk, std::string_view name, std::span<std::uint8_t> out) {
   const auto* value = jwk.if_contains(name);
   return value != nullptr && value->is_string() && decode_base64url(value->get_string(), out);
@@ -68,7 +51,7 @@ bool coordinate(const json::object& jwk, std::string_view name, std::span<std::u
 // P-256 for ES256 signatures: the only kind that can verify anything here.
 bool of_our_kind(const json::object& jwk) {
   return is_string(jwk, "kty", "EC") && is_string(jwk, "crv", "P-256") &&
-         absent_or(jwk, "alg", "ES256") && absent_or(jwk, "use", "sig") && allows_verify(jwk);
+         absent_or(jwk, "alg", "ES256") && is_for_verifying(jwk);
 }
 
 Result<Bytes> structure_member(const json::object& vouch, std::string_view name) {
@@ -135,6 +118,22 @@ void append_entry(std::string& out, const JwksKey& entry) {
 }
 
 }  // namespace
+
+bool has_private_member(const json::object& jwk) {
+  constexpr std::string_view kPrivate[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
+  return std::any_of(std::begin(kPrivate), std::end(kPrivate),
+                     [&](std::string_view name) { return jwk.contains(name); });
+}
+
+bool is_for_verifying(const json::object& jwk) {
+  if (!absent_or(jwk, "use", "sig")) return false;
+  const auto* operations = jwk.if_contains("key_ops");
+  if (operations == nullptr) return true;
+  const auto* list = operations->if_array();
+  return list != nullptr && std::any_of(list->begin(), list->end(), [](const json::value& one) {
+           return one.is_string() && one.get_string() == "verify";
+         });
+}
 
 bool on_curve(const PublicKey& key) {
   const NumberContext context(BN_CTX_new());

@@ -28,6 +28,11 @@ void append_jwk(std::string& out, const PublicKey& key);
 // private member of any key type (d, p, q, dp, dq, qi, oth, k), an `alg` or `use` of another kind.
 Result<PublicKey> public_key_from_jwk(const boost::json::object& jwk);
 
+// RFC 7518 6.2.2, 6.3.2 and 6.4: of any key type; none of these may ever be shown.
+bool has_private_member(const boost::json::object& jwk);
+// RFC 7517 4.2 and 4.3: `use` and `key_ops`, where they stand, allow to verify signatures.
+bool is_for_verifying(const boost::json::object& jwk);
+
 // Who vouches for an issuing key (docs/protocol.md): nobody; the TPM's attestation key, as
 // {"public":…,"attest":…,"signature":…} in base64url; or the TPM's issuer key, as a compact JWS.
 using Vouch = std::variant<std::monostate, keystore::Certification, std::string>;

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "attest/jose/base64url.h"
+#include "attest/jose/jwk.h"
 #include "attest/jose/jws.h"
 #include "attest/json/strict.h"
 #include "attest/limits.h"
@@ -49,22 +50,6 @@ std::string_view text_of(const json::object& jwk, std::string_view name) {
   const auto* found = jwk.if_contains(name);
   if (found == nullptr || !found->is_string()) return {};
   return {found->get_string().data(), found->get_string().size()};
-}
-
-bool has_secret_member(const json::object& jwk) {
-  constexpr std::string_view kSecret[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
-  return std::any_of(std::begin(kSecret), std::end(kSecret),
-                     [&](std::string_view name) { return jwk.contains(name); });
-}
-
-bool is_for_verifying(const json::object& jwk) {
-  if (jwk.contains("use") && text_of(jwk, "use") != "sig") return false;
-  const auto* operations = jwk.if_contains("key_ops");
-  if (operations == nullptr) return true;
-  const auto* list = operations->if_array();
-  return list != nullptr && std::any_of(list->begin(), list->end(), [](const json::value& one) {
-           return one.is_string() && one.get_string() == "verify";
-         });
 }
 
 // The one algorithm of this key; nothing where it cannot be used here, or where two would do.
@@ -167,7 +152,7 @@ Result<TrustedKeys> TrustedKeys::parse(std::string_view jwks,
   for (const auto& value : *list) {
     const auto* jwk = value.if_object();
     if (jwk == nullptr) return bad_set("a key of the set is not an object");
-    if (has_secret_member(*jwk)) return bad_set("it holds a private or secret key");
+    if (has_private_member(*jwk)) return bad_set("it holds a private or secret key");
     const auto algorithm = algorithm_of(*jwk, pinned);
     if (!algorithm) continue;
     const std::string kid(text_of(*jwk, "kid"));

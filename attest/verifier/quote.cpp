@@ -107,7 +107,6 @@ Outcome decide(const Files& files, const std::optional<Bytes>& nonce) {
   if (!ak) return rejected_with(findings.fail("ak", ak.error()), findings);
   auto quote = VerifiedQuote::verify(*ak, files.attest, files.signature, findings);
   if (!quote) return rejected_with(quote.error(), findings);
-  note_signer(*ak, *quote, findings);
   QuoteExpectation expect{.extra_data = {},
                           .selection = {},
                           .pcrs = files.pcrs ? &*files.pcrs : nullptr,
@@ -115,6 +114,7 @@ Outcome decide(const Files& files, const std::optional<Bytes>& nonce) {
   if (nonce) expect.extra_data = *nonce;
   if (auto good = check_quote(*quote, expect, findings); !good)
     return rejected_with(good.error(), findings);
+  note_signer(*ak, *quote, findings);
   findings.skip("enrolment", "that this key is a TPM's is for whoever chose it to say");
   findings.skip("reference_values", "whether these PCR values are the wanted ones");
   Outcome outcome;

@@ -13,7 +13,7 @@ namespace badged::verifier {
 // `not_checked_because`: {name: why}.
 void add_findings(boost::json::object& out, const attest::Findings& findings);
 
-// One line per check ("ok  nonce: 00112233"), then what was not checked.
+// One line per check ("pass  nonce: 00112233"), then what was not checked.
 std::string describe(const attest::Findings& findings);
 
 // A rejection with what was found until then: both the shape of every refusal and the checks.

@@ -88,7 +88,7 @@ Result<EvidenceAsk> read_evidence_ask(const front::Request& request) {
 std::string to_text(const std::vector<PcrSelection>& pcrs) {
   std::string text;
   for (const auto& each : pcrs) {
-    if (!text.empty()) text += ' ';
+    if (!text.empty()) text += '+';
     text += keystore::to_string(each.bank);
     char before = ':';
     for (std::uint32_t pcr = 0; pcr < keystore::kPcrs; ++pcr) {

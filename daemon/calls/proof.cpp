@@ -7,6 +7,7 @@
 #include "attest/jose/dpop.h"
 #include "attest/jose/status_list.h"
 #include "attest/jose/url.h"
+#include "attest/limits.h"
 #include "daemon/calls/recording.h"
 #include "daemon/calls/table.h"
 #include "daemon/tokens/await_signature.h"
@@ -18,11 +19,10 @@ namespace {
 
 using boost::asio::awaitable;
 
-constexpr std::size_t kMaxMethod = 32;  // the longest registered one has 17 characters
-
-// RFC 9110 9.1: a method is a token; compared as it is, so its case is the caller's matter.
+// RFC 9110 9.1: compared as it is, so its case is the caller's matter. Of the characters that a
+// token may have, those of registered methods, and _.
 bool is_method(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxMethod &&
+  return !text.empty() && text.size() <= attest::kMethodBytes &&
          std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
          });

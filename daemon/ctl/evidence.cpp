@@ -23,6 +23,16 @@ bool add_bank(const std::string& text, boost::json::object& pcrs) {
   return true;
 }
 
+// "sha256:0,1,7+sha384:0", as tpm2-tools and badge-verifier write it.
+bool add_banks(const std::string& text, boost::json::object& pcrs) {
+  for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
+    end = text.find('+', begin);
+    if (!add_bank(text.substr(begin, end == std::string::npos ? end : end - begin), pcrs))
+      return false;
+  }
+  return true;
+}
+
 // RFC 7515 3.1, by its characters: what it says is a verifier's affair, what a terminal makes of it
 // is ours.
 bool is_compact(std::string_view text) {
@@ -36,12 +46,12 @@ bool is_compact(std::string_view text) {
 Outcome evidence(const Options& options) {
   boost::json::object body{{"challenge", options.challenge}, {"audience", options.audience}};
   boost::json::object pcrs;
-  for (const auto& bank : options.pcrs)
-    if (!add_bank(bank, pcrs))
+  for (const auto& given : options.pcrs)
+    if (!add_banks(given, pcrs))
       return Failure{Exit::malformed,
                      "malformed",
-                     "read --pcrs " + bank + ": not a bank and its PCRs",
-                     "sha256:0,1,7; for more banks the option is repeated",
+                     "read --pcrs " + given + ": not banks and their PCRs",
+                     "sha256:0,1,7 or sha256:0,1,7+sha384:0",
                      {}};
   if (!pcrs.empty()) body["pcrs"] = std::move(pcrs);
   if (!is_utf8(options.challenge) || !is_utf8(options.audience))

@@ -54,7 +54,7 @@ void add_agent_verbs(CLI::App& app, Options& o, std::map<CLI::App*, Verb>& verbs
   evidence->add_option("--challenge", o.challenge, "the verifier's challenge, base64url")
       ->required();
   evidence->add_option("--audience", o.audience, "the verifier")->required();
-  evidence->add_option("--pcrs", o.pcrs, "BANK:N,N,...; may be repeated; default sha256:0 to 15")
+  evidence->add_option("--pcrs", o.pcrs, "BANK:N,N,...[+BANK:N...]; default sha256:0 to 15")
       ->expected(1)
       ->take_all();
   evidence->add_option("--out", o.out, "write it to this file");

@@ -60,7 +60,7 @@ TEST_CASE("an audience is a word, and no token that was put in its place") {
 
 TEST_CASE("PCRs are sorted, and by default those that only a reset clears") {
   CHECK(selected("") == "sha256:0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15");
-  CHECK(selected(R"({"sha512":[23,0],"sha1":[7]})") == "sha1:7 sha512:0,23");
+  CHECK(selected(R"({"sha512":[23,0],"sha1":[7]})") == "sha1:7+sha512:0,23");
   CHECK(selected(R"({"sha256":[24]})") == "pcrs may name the PCRs 0 to 23");
   CHECK(selected(R"({"sha256":[0,0]})") == "pcrs names a PCR twice");
   CHECK(selected(R"({"sm3":[0]})") == "pcrs names an unknown bank");

@@ -173,6 +173,8 @@ class Evidence(WithBadged):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(self.agent.seen, [])
         self.assertEqual(json.loads(self.admin.seen[0]["body"])["pcrs"], {"sha256": [0, 7], "sha1": [23]})
+        self.run_it(*self.ASK, "--host", "--pcrs", "sha256:0,7+sha1:23")
+        self.assertEqual(self.admin.seen[1]["body"], self.admin.seen[0]["body"])
 
     def test_pcrs_that_cannot_be_read_are_exit_3(self):
         for bad in ("sha256", "sha256:", "sha256:a", "sha256:1,,2", "sha256:-1", "sha256:100", ":"):
