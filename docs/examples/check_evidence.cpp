@@ -1,5 +1,5 @@
-// A relying party that checks a host's evidence itself, with badged's library (target
-// badged_attest). The header is the contract: attest/evidence/appraise.h.
+// A relying party that checks a host's evidence itself, with badged's library. CMakeLists.txt
+// beside this builds it; attest/attest.h says what else there is.
 //
 //   check_evidence AK-FILE CHALLENGE AUDIENCE < evidence
 #include <ctime>
@@ -7,9 +7,7 @@
 #include <iostream>
 #include <iterator>
 
-#include "attest/evidence/appraise.h"
-#include "attest/jose/base64url.h"
-#include "attest/limits.h"
+#include "attest/attest.h"
 
 using namespace badged;
 using namespace badged::attest;
