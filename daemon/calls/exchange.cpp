@@ -103,20 +103,6 @@ std::string answer_members(std::string_view issued_type,
   return out += ']';
 }
 
-}  // namespace
-
-awaitable<front::Response> refuse_subject(Context context, SubjectRefusal refused) {
-  const Problem refusal{400,
-                        "invalid_request",
-                        std::move(refused.description),
-                        std::move(refused.hint),
-                        0,
-                        policy::to_string(refused.by)};
-  co_return co_await deny(context, "denial", refused.reason, refusal.description, refusal);
-}
-
-namespace {
-
 awaitable<front::Response> refuse_grant(Context context, policy::ExchangeDenial denied) {
   const auto& denial = denied.denial;
   const Problem refusal{status_of(denial.code),

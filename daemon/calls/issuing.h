@@ -45,6 +45,10 @@ boost::asio::awaitable<front::Response> issue(Context context, policy::Grant gra
                                               tokens::SessionPtr session,
                                               std::optional<Exchanged> exchanged);
 
+// The members of `head`, `expires_in` and the end of the object.
+front::Response token_answer(const Context& context, const std::string& head,
+                             std::int64_t expires_in);
+
 // Why a token cannot be made now: to the journal whole, to the caller as temporarily_unavailable.
 boost::asio::awaitable<front::Response> not_now(Context context, Error error);
 

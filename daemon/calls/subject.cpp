@@ -296,6 +296,16 @@ SubjectRefusal subject_proof_replayed() {
           "make a new proof for each request"};
 }
 
+boost::asio::awaitable<front::Response> refuse_subject(Context context, SubjectRefusal refused) {
+  const Problem refusal{400,
+                        "invalid_request",
+                        std::move(refused.description),
+                        std::move(refused.hint),
+                        0,
+                        policy::to_string(refused.by)};
+  co_return co_await deny(context, "denial", refused.reason, refusal.description, refusal);
+}
+
 bool has_ended(Service& service, const SubjectStanding& subject) {
   return service.revocations.revoked(subject.status_index) ||
          service.sessions.find(subject.session) == nullptr;
