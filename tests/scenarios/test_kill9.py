@@ -120,6 +120,7 @@ class Kill(unittest.TestCase):
         self.check_log()
 
     def spawn(self):
+        self.spawned = int(time.time())
         with open(self.badged.log_file, "ab") as log:
             self.badged.process = subprocess.Popen(
                 [str(BUILD / "badged"), "--config", str(self.badged.config_file)],
@@ -129,6 +130,7 @@ class Kill(unittest.TestCase):
         """What was acknowledged stands in the published list, signed anew at each start."""
         lines = [[int(n) for n in line.split()] for line in self.revoker.received_lines()]
         text = (self.badged.state_dir / "publish" / "status.jwt").read_text()
+        self.assertGreaterEqual(part(text, 1)["iat"], self.spawned)
         packed = part(text, 1)["status_list"]["lst"]
         bits = zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
         now = time.time()
