@@ -77,7 +77,7 @@ constexpr std::size_t kTpmDataBytes = 66;    // TPM2B_DATA: sizeof(TPMT_HA)
 // RSA-16384, so that a key too large is read and refused for that; no key above 4096 bits is used
 // (ak_key.cpp), which bounds the time of a verification.
 constexpr std::size_t kTpmRsaBytes = 2048;
-constexpr std::size_t kTpmEccBytes = 66;       // P-521
+constexpr std::size_t kTpmEccBytes = 80;       // BN-P638: read, and refused for its curve
 constexpr std::size_t kTpmPcrSelections = 16;  // HASH_COUNT of the reference code
 constexpr std::size_t kTpmPcrSelectBytes = 3;  // PCR 0 to 23, as the PC Client profile has them
 constexpr std::size_t kTpmNvBytes = 2048;      // MAX_NV_BUFFER_SIZE

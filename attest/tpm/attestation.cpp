@@ -146,37 +146,23 @@ Result<Attest> parse_attest(ByteView bytes) {
   return attest;
 }
 
-// TPMU_SIGNATURE (Part 2, 11.3.3) has these, too: a verdict on the algorithm, not on the form.
-static bool foreign_scheme(Alg scheme) {
-  switch (scheme) {
-    case Alg::hmac:
-    case Alg::ecdaa:
-    case Alg::sm2:
-    case Alg::ecschnorr:
-    case Alg::null:
-      return true;
-    default:
-      return false;
-  }
-}
-
 Result<TpmSignature> parse_signature(ByteView bytes) {
   if (bytes.size() > kTpmStructureBytes)
     return fail(Errc::malformed, "read a TPM signature: larger than allowed");
   Reader in(bytes);
   TpmSignature signature;
-  signature.scheme.scheme = read_alg(in);
-  signature.scheme.hash = read_alg(in);
-  if (signature.scheme.scheme == Alg::ecdsa) {
+  const Alg scheme = read_alg(in);
+  const bool rsa = scheme == Alg::rsassa || scheme == Alg::rsapss;
+  // Before what follows is read: others have no hash, or other members (Part 2, 11.3.3).
+  if (!rsa && scheme != Alg::ecdsa) in.refuse("neither ECDSA, RSASSA nor RSAPSS", not_ours(scheme));
+  signature.scheme = {scheme, read_alg(in)};
+  if (rsa) {
+    signature.value = in.sized(kTpmRsaBytes);
+  } else {
     EcdsaSignature ecdsa;
     ecdsa.r = in.sized(kTpmEccBytes);
     ecdsa.s = in.sized(kTpmEccBytes);
     signature.value = std::move(ecdsa);
-  } else if (signature.scheme.scheme == Alg::rsassa || signature.scheme.scheme == Alg::rsapss) {
-    signature.value = in.sized(kTpmRsaBytes);
-  } else {
-    in.refuse("neither ECDSA, RSASSA nor RSAPSS",
-              foreign_scheme(signature.scheme.scheme) ? Errc::refused : Errc::malformed);
   }
   if (auto done = in.finish("a TPM signature"); !done) return done.error();
   return signature;

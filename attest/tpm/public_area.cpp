@@ -19,9 +19,10 @@ Alg read_alg(Reader& in) {
 Alg read_symmetric(Reader& in) {
   const Alg alg = read_alg(in);
   if (alg == Alg::null) return alg;
-  in.require(alg == Alg::aes, "an unknown symmetric algorithm");
+  if (alg != Alg::aes) in.refuse("a symmetric algorithm other than AES", not_ours(alg));
   in.u16();  // key bits
-  in.require(read_alg(in) == Alg::cfb, "an unknown mode of the symmetric algorithm");
+  const Alg mode = read_alg(in);
+  if (mode != Alg::cfb) in.refuse("a mode other than CFB", not_ours(mode));
   return alg;
 }
 
@@ -46,7 +47,7 @@ SigningScheme read_scheme(Reader& in) {
       scheme.hash = read_alg(in);
       return scheme;
     default:
-      in.refuse("an unknown scheme");
+      in.refuse("a scheme that is not used here", not_ours(scheme.scheme));
       return scheme;
   }
 }
@@ -102,8 +103,7 @@ Result<PublicArea> parse_public_area(ByteView bytes) {
   else if (type == Alg::rsa)
     area.key = read_rsa(in, area);
   else
-    in.refuse("neither an ECC nor an RSA key",
-              type == Alg::keyedhash || type == Alg::symcipher ? Errc::refused : Errc::malformed);
+    in.refuse("neither an ECC nor an RSA key", not_ours(type));
   if (auto done = in.finish("a TPM public area"); !done) return done.error();
   return area;
 }

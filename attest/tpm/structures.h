@@ -39,6 +39,16 @@ enum class Alg : std::uint16_t {
   cfb = 0x0043,
 };
 
+// Whether the TCG Algorithm Registry may have given out this number (all are below 0x0100). What it
+// names and we do not use is refused, a verdict on the algorithm; no TPM writes other numbers.
+constexpr bool is_registered(Alg alg) {
+  return alg != Alg{} && static_cast<std::uint16_t>(alg) < 0x0100;
+}
+// How a parser takes one that it does not know.
+constexpr Errc not_ours(Alg alg) {
+  return is_registered(alg) ? Errc::refused : Errc::malformed;
+}
+
 enum class Curve : std::uint16_t { p256 = 0x0003, p384 = 0x0004, p521 = 0x0005 };
 
 // TPMA_OBJECT (Part 2, 8.3).
@@ -76,9 +86,10 @@ struct RsaPublic {
   Bytes modulus;
 };
 
-// TPMT_PUBLIC of an ECC or RSA key. Keyed hashes and symmetric keys are Errc::refused: well formed,
-// and nothing that we use; what is not a public area at all is Errc::malformed, and so is one with
-// a reserved attribute: no TPM makes it (Part 2, 8.3: "shall be zero").
+// TPMT_PUBLIC of an ECC or RSA key. Keyed hashes, symmetric keys and other algorithms of the
+// registry are Errc::refused: nothing that we use; what is not a public area at all is
+// Errc::malformed, and so is one with a reserved attribute: no TPM makes it (Part 2, 8.3: "shall be
+// zero").
 struct PublicArea {
   Alg name_alg = Alg::null;
   std::uint32_t attributes = 0;

@@ -98,7 +98,9 @@ Outcome decide(const CheckOptions& options, const EvidenceExpectation& expect) {
 CLI::App* add_check_verb(CLI::App& app, CheckOptions& options) {
   auto* verb = app.add_subcommand("check", "Check a host's or an agent's evidence");
   verb->footer(std::string(kExamples) + kInputHelp);
-  verb->add_option("--ak", options.ak, "The host's attestation key: PEM, or TPMT_PUBLIC")
+  verb->add_option(
+          "--ak", options.ak,
+          "The host's attestation key: PUBLIC KEY as PEM or DER, TPMT_PUBLIC, TPM2B_PUBLIC")
       ->required();
   verb->add_option("--challenge", options.challenge, "What was asked, in base64url")->required();
   verb->add_option("--audience", options.audience, "Whom it must be for, compared whole")

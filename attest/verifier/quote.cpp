@@ -130,7 +130,9 @@ Outcome decide(const Files& files, const std::optional<Bytes>& nonce) {
 CLI::App* add_quote_verb(CLI::App& app, QuoteOptions& options) {
   auto* verb = app.add_subcommand("quote", "Check a bare quote of a TPM");
   verb->footer(std::string(kExamples) + kInputHelp);
-  verb->add_option("--ak", options.ak, "The attestation key: PEM, or TPMT_PUBLIC")->required();
+  verb->add_option("--ak", options.ak,
+                   "The attestation key: PUBLIC KEY as PEM or DER, TPMT_PUBLIC, TPM2B_PUBLIC")
+      ->required();
   verb->add_option("--attest", options.attest, "TPMS_ATTEST, a file")->required();
   verb->add_option("--signature", options.signature, "TPMT_SIGNATURE, a file")->required();
   verb->add_option("--nonce", options.nonce, "The quote's extraData in hex, compared whole");

@@ -366,5 +366,15 @@ TEST_CASE("a signature with SHA-1 or of a scheme that is not ours is a refusal, 
   for (const int scheme : {0x05, 0x10, 0x1A, 0x1B, 0x1C})
     CHECK(verdict(ak, attest, rsa_signature(static_cast<std::uint8_t>(scheme), 0x0B, Bytes(32, 1)),
                   {}) == Reason::algorithm);
-  CHECK(verdict(ak, attest, Bytes{0x00}, {}) == Reason::malformed);
+  // Those without a hash, of other lengths and of later registries, too; a DER signature is none.
+  for (const int scheme : {0x05, 0x10, 0x1B, 0x60, 0x61, 0x70, 0x71, 0xA1})
+    CHECK(verdict(ak, attest, Bytes{0x00, static_cast<std::uint8_t>(scheme)}, {}) ==
+          Reason::algorithm);
+  for (const Bytes& none :
+       {Bytes{0x00}, Bytes{0x00, 0x00, 0x00, 0x0B}, Bytes{0x30, 0x45, 0x02, 0x20}})
+    CHECK(verdict(ak, attest, none, {}) == Reason::malformed);
+  const Resigner p256;
+  Bytes bn_p638{0x00, 0x18, 0x00, 0x0B};  // TPM_ECC_BN_P638: the longest r and s of the registry
+  for (int i = 0; i < 2; ++i) append_sized(bn_p638, Bytes(80, 1));
+  CHECK(verdict(p256.ak, attest, bn_p638, {}) == Reason::signature);
 }

@@ -130,6 +130,29 @@ TEST_CASE("keyed hashes, symmetric keys and unknown algorithms are refused") {
   }
 }
 
+TEST_CASE("a key of a registered algorithm that is not ours is refused, not malformed") {
+  const Bytes good =
+      vector_file("ak.public");  // type, nameAlg, attributes, no policy, no cipher, ECDSA
+  const auto refusal_of = [&](std::size_t at, int alg) {
+    Bytes area = good;
+    area[at] = static_cast<std::uint8_t>(alg >> 8);
+    area[at + 1] = static_cast<std::uint8_t>(alg & 0xFF);
+    return AttestationKey::from_public_area(area).error().reason;
+  };
+  REQUIRE(AttestationKey::from_public_area(good));
+  const std::size_t policy = 10 + static_cast<std::size_t>(good[8] << 8 | good[9]);
+  for (const int alg : {0x08, 0x25, 0x60, 0xA0, 0xA1})
+    CHECK(refusal_of(0, alg) == Reason::not_attested);
+  for (const int alg : {0x13, 0x26}) CHECK(refusal_of(policy, alg) != Reason::malformed);
+  for (const int alg : {0x60, 0x61, 0xA1})
+    CHECK(refusal_of(policy + 2, alg) == Reason::not_attested);
+  for (const int none : {0x0000, 0x1234}) {
+    CHECK(refusal_of(0, none) == Reason::malformed);
+    CHECK(refusal_of(policy, none) == Reason::malformed);
+    CHECK(refusal_of(policy + 2, none) == Reason::malformed);
+  }
+}
+
 TEST_CASE("a Name of SHA-1 is refused") {
   Bytes area = vector_file("ak.public");
   area[3] = 0x04;
