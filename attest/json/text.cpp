@@ -12,9 +12,14 @@ struct Range {
   char32_t first, last;
 };
 
+// Controls, spaces but U+0020, and what Unicode calls Default_Ignorable_Code_Point
+// (DerivedCoreProperties): joiners, fillers, selectors, tags, and those that turn the direction.
 constexpr Range kUnseen[] = {
-    {0x0000, 0x001F}, {0x007F, 0x00A0}, {0x1680, 0x1680}, {0x2000, 0x200F},
-    {0x2028, 0x202F}, {0x205F, 0x206F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF},
+    {0x0000, 0x001F},   {0x007F, 0x00A0},   {0x00AD, 0x00AD}, {0x034F, 0x034F}, {0x061C, 0x061C},
+    {0x115F, 0x1160},   {0x1680, 0x1680},   {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x2000, 0x200F},
+    {0x2028, 0x202F},   {0x205F, 0x206F},   {0x2800, 0x2800}, {0x3000, 0x3000}, {0x3164, 0x3164},
+    {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},   {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB}, {0x1BCA0, 0x1BCA3},
+    {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
 };
 
 bool is_unseen(char32_t c) {
@@ -54,8 +59,13 @@ std::string in_quotes(std::string_view text) {
       out += before.substr(0, before.size() - left.size());
       continue;
     }
-    out += "\\u";  // none of them is beyond U+FFFF
-    for (int shift = 12; shift >= 0; shift -= 4) out += kHex[c >> shift & 15];
+    // Beyond U+FFFF as JSON writes it: two surrogates (RFC 8259 7).
+    const bool pair = c > 0xFFFF;
+    for (const char32_t unit : {pair ? 0xD800 + ((c - 0x10000) >> 10) : c, 0xDC00 + (c & 0x3FF)}) {
+      out += "\\u";
+      for (int shift = 12; shift >= 0; shift -= 4) out += kHex[unit >> shift & 15];
+      if (!pair) break;
+    }
   }
   return out;
 }

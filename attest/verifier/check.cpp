@@ -115,6 +115,9 @@ CLI::App* add_check_verb(CLI::App& app, CheckOptions& options) {
 }
 
 Outcome run_check(const CheckOptions& options) {
+  if (options.state == "-")
+    return misused("check",
+                   "--state names a file that is read and written: standard input is none");
   if (options.ak == "-" && options.evidence == "-")
     return misused("check", "standard input can be only one of the files");
   auto challenge = decode_base64url(options.challenge, kChallengeMax);

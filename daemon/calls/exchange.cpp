@@ -111,7 +111,7 @@ awaitable<front::Response> refuse_grant(Context context, policy::ExchangeDenial 
                         denial.hint,
                         0,
                         policy::to_string(denied.by)};
-  co_return co_await deny(context, "denial", denial.reason, "token exchange", refusal);
+  co_return co_await deny(context, "denial", refusal.code, denial.reason, refusal);
 }
 
 // Takes the proof for good, as the last of all checks: who is refused for another reason has no

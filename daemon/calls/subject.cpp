@@ -77,10 +77,12 @@ class SubjectCheck {
     if (!unverified) return from_check(unverified.error(), "subject");
     if (unverified->typ() == "at+jwt") {
       const auto ours = verify_ours(service_, ask_.token);
-      // Another issuer's may be longer than ours, and of another algorithm.
-      const bool not_ours = !ours && (ours.error().reason == Reason::unknown_key ||
-                                      ours.error().reason == Reason::algorithm ||
-                                      ours.error().reason == Reason::too_large);
+      // Another issuer's may be longer than ours, of another algorithm, and write its typ
+      // otherwise.
+      const bool not_ours =
+          !ours &&
+          (ours.error().reason == Reason::unknown_key || ours.error().reason == Reason::type ||
+           ours.error().reason == Reason::algorithm || ours.error().reason == Reason::too_large);
       if (ours) return take_ours(*ours);
       if (!not_ours) return from_check(ours.error(), "subject");
     }

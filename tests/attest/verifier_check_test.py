@@ -97,6 +97,7 @@ class Check(unittest.TestCase):
 
     def test_tells_malformed_and_misused_from_refused(self):
         self.assertEqual(self.check("no evidence")[0], 3)
+        self.assertEqual(self.check(self.good, "--state", "-")[0], 2)
         self.assertEqual(self.check("")[0], 3)
         for challenge in (b"short", bytes(65)):
             self.assertEqual(self.check(self.good, challenge=challenge)[0], 2)

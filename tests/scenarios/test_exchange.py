@@ -9,7 +9,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from exchange_case import (BEARER, ENDPOINT, GRANT, HIGH, ORCHESTRATOR, PLAIN, RECORDS, TYPE, WORKER,  # noqa: E402
+from exchange_case import (BEARER, ENDPOINT, GRANT, HIGH, LAST, ORCHESTRATOR, PLAIN, RECORDS, TYPE, WORKER,  # noqa: E402
                            Case, idp, setUpModule, spiffe)
 from harness import AUDIENCE, ISSUER, Badged, claims, part, record, verifier, wait_for  # noqa: E402
 
@@ -269,6 +269,14 @@ class AgentActsForAPerson(Case):
                 badged.tpm.kill()
                 answer = self.ask(high, self.people.token(), audience=AUDIENCE)
                 self.refused(answer, "host", "temporarily_unavailable", status=503)
+
+    def test_refused_scopes_of_ones_own_choice_are_one_line(self):
+        agent = self.agent(LAST)
+        token = self.own(agent, audience=AUDIENCE)
+        for n in range(20):
+            self.refused(self.ask(agent, token, "access_token", scope=f"x{n}"), "record", "invalid_scope")
+        self.assertEqual(len([line for line in self.badged.audit()
+                              if line["kind"] == "denial" and line.get("agent") == "last"]), 1)
 
     def test_requests_that_are_none(self):
         agent, token = self.agent(ORCHESTRATOR), self.people.token()

@@ -52,6 +52,12 @@ class SubjectIssuers(Case):
             self.assertNotIn(secret, self.badged.log())
 
 
+    def test_another_issuers_typ_is_compared_without_case(self):
+        agent = self.agent(ORCHESTRATOR)
+        for typ in ("at+jwt", "AT+JWT", "application/At+Jwt", "jwt"):
+            self.exchanged(agent, self.people.token(header={"typ": typ}), audience=AUDIENCE)
+
+
 class Start(unittest.TestCase):
     def test_two_issuers_may_name_their_keys_alike_and_write_other_types(self):
         machines = idp.IdentityProvider(ISSUER, issuer="https://a-machines.example.org")
