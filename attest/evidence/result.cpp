@@ -14,7 +14,7 @@ namespace {
 constexpr int kAffirming = 2;
 constexpr int kWarning = 32;
 constexpr int kContraindicated = 96;
-constexpr int kSignatureFailed = 99;
+constexpr int kSignatureFailed = 99;  // of all categories: the evidence's cryptographic validation
 
 std::string_view status_of(const json::object& vector) {
   std::int64_t worst = 0;
@@ -33,7 +33,14 @@ json::object vector_of(const Appraisal& appraisal) {
     return vector;
   }
   switch (appraisal.rejection->reason) {
+    // Not this party's, not this challenge's, not now: nothing that this host signed for the
+    // question that was asked. Of its key that says nothing.
     case Reason::signature:
+    case Reason::audience:
+    case Reason::nonce:
+    case Reason::replayed:
+    case Reason::expired:
+    case Reason::not_yet_valid:
       vector["instance-identity"] = kSignatureFailed;
       return vector;
     case Reason::malformed:

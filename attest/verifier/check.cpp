@@ -105,7 +105,7 @@ CLI::App* add_check_verb(CLI::App& app, CheckOptions& options) {
   verb->add_option("--challenge", options.challenge, "What was asked, in base64url")->required();
   verb->add_option("--audience", options.audience, "Whom it must be for, compared whole")
       ->required();
-  verb->add_option("--pcrs", options.pcrs, "The PCRs that must be quoted: sha256:0,1,7");
+  verb->add_option("--pcrs", options.pcrs, "The PCRs that must be quoted: sha256:0,1,7[+sha384:0]");
   verb->add_option("--state", options.state, "Remembers the TPM's counters in this file");
   verb->add_flag("--allow-sha1-bank", options.allow_sha1_bank, "Accept PCRs of SHA-1, warn");
   verb->add_option("--at", options.at, "Check as of this Unix time instead of now")

@@ -100,7 +100,7 @@ std::string describe(const VerifiedToken& token, const VerifiedProof* proof,
             ";\n  only its signature and claims are good. Whoever sends it must send a proof by "
             "that key:"
             "\n  give --proof-file, --method and --url.";
-  text += "\nnot checked:";
+  if (!unchecked.empty()) text += "\nnot checked:";
   for (const auto& name : unchecked) text.append(" ").append(name.as_string().c_str());
   return text;
 }

@@ -65,7 +65,7 @@ Outcome evidence(const Options& options) {
   if (!is_compact(text.value()))
     return Failure{
         Exit::unreachable, "bad_answer", "read badged's answer: it is no evidence", {}, {}};
-  if (options.out.empty()) {
+  if (options.out.empty() || options.out == "-") {
     boost::json::object object{{"evidence", text.value()}};
     return Answer{std::move(object), std::move(text.value())};
   }

@@ -51,7 +51,8 @@ int write_whole(const std::string& path, std::string_view text) {
 
 std::optional<Failure> write_output(const std::string& path, std::string_view content,
                                     std::string_view what) {
-  const int error = write_whole(path, content);
+  const int error =
+      path == "-" ? write_through("/dev/stdout", content) : write_whole(path, content);
   if (error == 0) return std::nullopt;
   return Failure{Exit::unreachable,
                  "unwritable",

@@ -9,8 +9,9 @@
 
 namespace badged::ctl {
 
-// All of it, or nothing: no half of it is ever at its place. What stands there and is no plain
-// file, such as /dev/stdout, is written to. `what`, for the error: "the evidence".
+// All of it, or nothing: no half of it is ever at its place. - is standard output. What stands
+// there and is no plain file, such as /dev/stdout, is written to. `what`, for the error: "the
+// evidence".
 std::optional<Failure> write_output(const std::string& path, std::string_view content,
                                     std::string_view what);
 

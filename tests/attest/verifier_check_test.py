@@ -90,6 +90,8 @@ class Check(unittest.TestCase):
             code, answer = self.check(self.good, ak="other.pem")
             self.assertEqual((code, answer["reason"]), (1, "signature"))
             self.assertEqual(answer["submods"]["host"]["ear_trustworthiness_vector"], {"instance-identity": 99})
+        answer = self.check(self.good, audience="https://other.example.org/")[1]
+        self.assertEqual(answer["submods"]["host"]["ear_trustworthiness_vector"], {"instance-identity": 99})
         head, body, mark = self.good.split(".")
         changed = body[:-3] + ("A" if body[-3] != "A" else "B") + body[-2:]
         self.assertIn(self.check(f"{head}.{changed}.{mark}")[0], (1, 3))

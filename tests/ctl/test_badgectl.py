@@ -183,6 +183,10 @@ class Evidence(WithBadged):
         self.assertEqual(twice.returncode, 3)
         self.assertEqual(self.agent.seen, [])
 
+    def test_out_may_be_standard_output(self):
+        plain = self.run_it(*self.ASK)
+        self.assertEqual((self.run_it(*self.ASK, "--out", "-").stdout, plain.returncode), (plain.stdout, 0))
+
     def test_out_holds_all_of_it_or_stays_as_it_was(self):
         out = self.dir + "/out"
         self.assertEqual(self.run_it(*self.ASK, "--out", out).stdout, "")
@@ -240,6 +244,8 @@ class Seeing(WithBadged):
             done = self.run_it("identity", "--tpmt", str(file))
             self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
             self.assertEqual(file.read_bytes() if file.exists() else None, written)
+        self.answer("GET", "/v1/identity", 200, {"ak_pem": "p", "ak_public": "4142"})
+        self.assertEqual(self.run_it("identity", "--tpmt", "-").stdout, "AB")
         self.answer("GET", "/v1/identity", 200, {"ak_pem": "p", "ak_public": "00"})
         self.assertEqual(self.run_it("identity", "--tpmt", "/nonexistent/ak").returncode, 4)
 
