@@ -39,14 +39,11 @@ enum class Alg : std::uint16_t {
   cfb = 0x0043,
 };
 
-// Whether the TCG Algorithm Registry may have given out this number (all are below 0x0100). What it
-// names and we do not use is refused, a verdict on the algorithm; no TPM writes other numbers.
-constexpr bool is_registered(Alg alg) {
-  return alg != Alg{} && static_cast<std::uint16_t>(alg) < 0x0100;
-}
-// How a parser takes one that it does not know.
+// How a parser takes one that it does not know. What the TCG Algorithm Registry may name (all its
+// numbers are below 0x0100) and we do not use is refused, a verdict on the algorithm; no TPM writes
+// other numbers.
 constexpr Errc not_ours(Alg alg) {
-  return is_registered(alg) ? Errc::refused : Errc::malformed;
+  return alg != Alg{} && static_cast<std::uint16_t>(alg) < 0x0100 ? Errc::refused : Errc::malformed;
 }
 
 enum class Curve : std::uint16_t { p256 = 0x0003, p384 = 0x0004, p521 = 0x0005 };

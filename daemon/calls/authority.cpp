@@ -1,5 +1,6 @@
 #include "daemon/calls/authority.h"
 #include "daemon/policy/scope.h"
+#include "daemon/tokens/mint.h"
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -22,9 +23,7 @@ void add_words(std::string_view text, Words& words) {
 }
 
 std::string joined(const Words& words) {
-  std::string out;
-  for (const auto& word : words) out += (out.empty() ? "" : " ") + word;
-  return out;
+  return tokens::joined({words.begin(), words.end()});
 }
 
 }  // namespace

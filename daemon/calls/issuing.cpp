@@ -86,11 +86,9 @@ awaitable<Result<Signature>> sign(Service& service, const Signer& signer, const 
 
 // Each once, in order.
 std::string detail_types(const policy::Grant& grant) {
-  std::set<std::string_view> types;
+  std::set<std::string> types;
   for (const auto& detail : grant.details) types.insert(detail.type);
-  std::string out;
-  for (const auto type : types) out.append(out.empty() ? "" : " ").append(type);
-  return out;
+  return tokens::joined({types.begin(), types.end()});
 }
 
 struct Minted {

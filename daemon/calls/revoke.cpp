@@ -42,13 +42,20 @@ std::string describe(const Ending& ending) {
          " sessions";
 }
 
-Ending end_token(Service& service, std::string name, const tokens::Ledger::Wanted& wanted) {
+Ending end_token(Service& service, std::string name, const tokens::Jti& wanted) {
   Ending ending{"token", std::move(name), {}};
   ending.tokens = service.revocations.mark(unix_now(), [&](const auto& jti, const auto& authority) {
-    if (!wanted(jti, authority)) return false;
+    if (jti != wanted) return false;
     ending.agent = authority.agent;
     return true;
   });
+  return ending;
+}
+
+// The same where its place is known: no other token is looked at.
+Ending end_own(Service& service, const OwnToken& own) {
+  Ending ending{"token", own.token.jti, own.place.authority->agent};
+  ending.tokens = service.revocations.mark(own.place.index, unix_now());
   return ending;
 }
 
@@ -154,8 +161,7 @@ awaitable<front::Response> revoke_jti(Context context, std::string jti) {
   if (!attest::decode_base64url(jti, wanted))
     co_return unknown(context, "no unexpired token of this host has this jti",
                       "`badgectl audit tail` has the jti of each token");
-  auto ending = end_token(context.service, std::move(jti),
-                          [&](const auto& other, const auto&) { return other == wanted; });
+  auto ending = end_token(context.service, std::move(jti), wanted);
   if (ending.tokens.found == 0)
     co_return unknown(context, "no unexpired token of this host has this jti",
                       "`badgectl audit tail` has the jti of each token");
@@ -202,8 +208,7 @@ awaitable<front::Response> revoke(Context context) {
   if (!own || own->place.authority->agent != context.caller->record->name) co_return nothing;
   // It is on record already: an agent that says it again costs no disk.
   if (own->place.revoked && service.revocations.is_settled()) co_return nothing;
-  Ending ending{"token", own->token.jti, own->place.authority->agent};
-  ending.tokens = service.revocations.mark(own->place.index, unix_now());
+  const auto ending = end_own(service, *own);
   const auto done = co_await carry_out(context, ending);
   if (!done) co_return incomplete(context, ending, done.error());
   co_return nothing;
@@ -229,7 +234,8 @@ awaitable<front::Response> revoke_any(Context context) {
   if (!own)
     co_return unknown(context, "this is no unexpired token of this host",
                       "an expired one needs no revocation");
-  co_return co_await revoke_jti(context, own->token.jti);
+  auto ending = end_own(context.service, *own);
+  co_return co_await finish(context, std::move(ending));
 }
 
 }  // namespace badged::calls
