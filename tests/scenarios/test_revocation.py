@@ -150,6 +150,17 @@ class ByAdmins(Case):
         self.assertEqual((lines[0]["of"], lines[0]["name"], lines[0]["tokens"]), ("token", jti, 1))
         self.assertIn("login_uid", lines[0])
 
+    def test_by_the_token_itself_ends_that_one_alone(self):
+        agent = self.agent(BOT)
+        token, other = self.granted(agent), self.granted(agent, fresh=True)
+        for tokens, before in ((1, 0), (0, 1)):
+            status, answer = self.admin("/v1/revoke", token=token)
+            self.assertEqual((status, answer["token"], answer["agent"], answer["tokens"], answer["already_revoked"]),
+                             (200, claims(token)["jti"], "bot", tokens, before), answer)
+        self.refused_everywhere(agent, token)
+        self.assertEqual(self.listed(other)[0], 0)
+        self.assertEqual(self.admin("/v1/revoke", token=token[:-4] + "AAAA")[0], 404)
+
     def test_unknown_ones_are_refused(self):
         for arguments in (("--jti", "AAAAAAAAAAAAAAAAAAAAAA"), ("--jti", "no"), ("--session", "no"),
                           ("--agent", "nobody")):
